@@ -1,0 +1,57 @@
+# Two words do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check fmt lock browser clean
+
+help: ## print these words
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+install: $(VENV)/.installed ## create .venv and install the product at its locked versions
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "unroll needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml requirements.lock
+	@echo "Installing unroll and its locked dependencies into $(VENV) (first time: a few minutes) ..."
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation -e '.[datasets]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the test and lint tools ..."
+	$(PIP) --no-build-isolation -e '.[datasets,dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## set up, train on real data, call the trained network (KEEP=1 leaves it running)
+	@$(BIN)/unroll demo $(if $(KEEP),--keep) $(ARGS)
+
+up: $(VENV)/.installed ## start Postgres, Valkey, API, dashboard, a worker and inference; Ctrl-C stops them
+	@$(BIN)/unroll up $(ARGS)
+
+test: $(VENV)/.installed-dev browser ## set up and run every test (ARGS="-k name" chooses)
+	$(BIN)/python -m pytest $(ARGS)
+
+browser: ## find Chromium for the browser tests, or install it where the system allows
+	@sh tests/browser/install-chromium.sh
+
+check: $(VENV)/.installed-dev ## format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.installed-dev ## format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.installed-dev ## write the installed versions to requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+clean: ## remove .venv and the state of `make up`
+	rm -rf $(VENV) .unroll

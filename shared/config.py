@@ -1,0 +1,72 @@
+"""What the operator chose, read from `UNROLL_*` environment variables; imports nothing of ours."""
+
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; names, units and meaning as documented in the README."""
+
+    model_config = SettingsConfigDict(env_prefix="UNROLL_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = SecretStr("postgresql+psycopg://unroll@127.0.0.1:5432/unroll")
+    """Postgres, as an SQLAlchemy URL."""
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis or Valkey: `redis://`, `rediss://` or `unix://`."""
+    api_url: str = "http://127.0.0.1:8000"
+    """Where clients find the API and the dashboard."""
+    inference_url: str = "http://127.0.0.1:8001"
+    """Where clients find the inference service."""
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Comma-separated keys that clients send as `Authorization: Bearer`; none = loopback only."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
+    """Largest JSON request body."""
+    max_spec_bytes: Annotated[int, Field(ge=1024)] = 64 * 2**10
+    """Largest job spec."""
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**20
+    """Largest dataset upload."""
+
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a worker owns a job without a heartbeat; heartbeats come three times as often."""
+    sweep_every_s: Annotated[float, Field(gt=0)] = 5.0
+    """How often lost messages and expired leases are looked for."""
+    torch_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of one training process on a CPU; 0 = the cores shared out among the processes."""
+    model_cache_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
+    """Memory that loaded networks may take in one inference process."""
+    max_predict_inputs: Annotated[int, Field(ge=1)] = 1024
+    """Most inputs of one predict request."""
+    max_predict_elements: Annotated[int, Field(ge=1)] = 2_000_000
+    """Most numbers or symbols of one predict request, padding included."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    log_json: bool = True
+    """JSON lines; false = for people."""
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+
+@lru_cache
+def get_settings() -> Settings:
+    return Settings()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

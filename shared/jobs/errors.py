@@ -1,0 +1,120 @@
+"""Facts that stop a request or a job, named after the fact; what HTTP makes of them is not known here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fact(Exception):
+    """Something a person has to be told: one sentence, the field it is about, all faults found."""
+
+    code = "error"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, details: Sequence[dict[str, object]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.details = list(details)
+
+
+class NotFound(Fact):
+    code = "not_found"
+
+
+class JobNotFound(NotFound):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id!r}.")
+
+
+class DatasetNotFound(NotFound):
+    def __init__(self, name: str, *, param: str | None = None) -> None:
+        super().__init__(
+            f"There is no dataset {name!r}. GET /v1/datasets lists what there is.", param=param
+        )
+
+
+class CheckpointNotFound(NotFound):
+    def __init__(self, checkpoint_id: str) -> None:
+        super().__init__(f"There is no checkpoint {checkpoint_id!r}.")
+
+
+class ModelNotFound(NotFound):
+    def __init__(self, name: str, version: str | None = None) -> None:
+        what = f"model {name!r}" if version is None else f"version {version!r} of model {name!r}"
+        super().__init__(f"There is no {what}. GET /v1/models lists what is published.")
+
+
+class Conflict(Fact):
+    code = "conflict"
+
+
+class IllegalTransition(Conflict):
+    code = "illegal_transition"
+
+    def __init__(self, job_id: str, now: str, then: str) -> None:
+        super().__init__(f"Job {job_id} is {now} and cannot become {then}.")
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+
+
+class DatasetInUse(Conflict):
+    code = "dataset_in_use"
+
+
+class IdempotencyMismatch(Conflict):
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used with another request body; send a new key.",
+            param="Idempotency-Key",
+        )
+
+
+class InvalidSpec(Fact):
+    """A wish that cannot be granted; every fault is in `details`."""
+
+    code = "invalid_spec"
+
+
+class InvalidUpload(InvalidSpec):
+    code = "invalid_dataset"
+
+
+class TooLarge(Fact):
+    code = "too_large"
+
+
+class CorruptBlob(Fact):
+    """Stored bytes do not hash to what they did when they were written."""
+
+    code = "corrupt_blob"
+
+
+class LeaseLost(Exception):
+    """This attempt no longer owns the job: it may write nothing more."""
+
+
+class ErrorClass(StrEnum):
+    """Whose fault it is, and so whether trying again can help."""
+
+    USER = "user"  # the spec asks for what does not work
+    DATA = "data"  # the data do not allow it
+    RESOURCE = "resource"  # memory, disk or time ran out
+    INFRA = "infra"  # a machine or a server went away
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, as its `error` says it."""
+
+    code: str
+    cls: ErrorClass
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"code": self.code, "class": self.cls.value, "message": self.message}

@@ -1,0 +1,216 @@
+"""Fit a spec to a dataset: fill what was left open, refuse what cannot work. No torch, no SQL."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared.data.encoding import Encoding
+from shared.jobs.errors import InvalidSpec
+from shared.jobs.spec import JobSpec, model_name_from
+from shared.nn import catalog
+from shared.nn.spec import Alignment, Mapping, Shape
+
+DEFAULT_STREAM_TBPTT_STEPS = 64
+LOSSES: dict[str, tuple[str, ...]] = {
+    # output kind -> losses it allows, the automatic one first
+    "categorical": ("cross_entropy",),
+    "binary": ("bce",),
+    "real": ("mse", "mae", "huber"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What resolving needs to know of a dataset."""
+
+    id: str
+    name: str
+    encoding: Encoding
+    splits: dict[str, int]
+    """Records of each split; elements for a stream."""
+    num_elements: int
+    """Sequence elements of the training split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job will cost, before it runs."""
+
+    num_parameters: int
+    total_steps: int
+    memory_bytes: int
+    flops: float
+
+
+Fault = tuple[str, str]
+"""JSON path of the field, and the reason with the remedy."""
+
+
+def resolve(spec: JobSpec, dataset: DatasetFacts) -> JobSpec:
+    """The spec with nothing left open.
+
+    Raises:
+        InvalidSpec: with all faults in `details`, the first one's path as `param`.
+    """
+    faults = list(_faults(spec, dataset))
+    if faults:
+        raise invalid_spec(faults)
+    encoding = dataset.encoding
+    name = spec.name or f"{dataset.name}-{spec.network.cell.type}"
+    training = spec.training
+    updates: dict[str, Any] = {}
+    if training.loss == "auto":
+        updates["loss"] = LOSSES[encoding.output_kind][0]
+    if encoding.stream and training.tbptt_steps is None:
+        updates["tbptt_steps"] = DEFAULT_STREAM_TBPTT_STEPS
+    network = spec.network
+    if encoding.input.kind == "tokens":
+        width = catalog.embedding_size(network, shape_of(encoding))
+        network = network.model_copy(update={"embedding_size": width})
+    mapping = Mapping(encoding.mapping)
+    return spec.model_copy(
+        update={
+            "name": name,
+            "model_name": spec.model_name or model_name_from(name),
+            "mapping": mapping,
+            "alignment": Alignment.ALIGNED if mapping is Mapping.MANY_TO_MANY else None,
+            "network": network,
+            "training": training.model_copy(update=updates),
+        }
+    )
+
+
+def invalid_spec(faults: list[Fault]) -> InvalidSpec:
+    param, message = faults[0]
+    details: list[dict[str, object]] = [{"param": p, "message": m} for p, m in faults]
+    return InvalidSpec(message, param=param, details=details)
+
+
+def shape_of(encoding: Encoding) -> Shape:
+    """The sizes that a network for this dataset has to have."""
+    return Shape(
+        mapping=Mapping(encoding.mapping),
+        input_kind=encoding.input.kind,
+        input_size=encoding.input.size,
+        output_size=encoding.output_size,
+    )
+
+
+def estimate(spec: JobSpec, dataset: DatasetFacts) -> Estimate:
+    """Parameters, steps, memory and arithmetic of a resolved spec."""
+    shape = shape_of(dataset.encoding)
+    num_parameters = catalog.num_parameters(spec.network, shape)
+    steps_per_epoch = num_steps_per_epoch(spec, dataset)
+    total = spec.training.epochs * steps_per_epoch
+    total_steps = min(total, spec.training.max_steps or total)
+    elements = dataset.num_elements * total_steps / max(1, steps_per_epoch)
+    return Estimate(
+        num_parameters=num_parameters,
+        total_steps=total_steps,
+        memory_bytes=_memory_bytes(spec, dataset, num_parameters),
+        flops=elements * catalog.flops_per_element(spec.network, shape),
+    )
+
+
+def num_steps_per_epoch(spec: JobSpec, dataset: DatasetFacts) -> int:
+    """Optimizer steps of one epoch, as the batcher of this dataset makes them (chunks not counted)."""
+    batch_size, tbptt_steps = spec.training.batch_size, spec.training.tbptt_steps
+    if dataset.encoding.stream:
+        lane = (dataset.num_elements - 1) // batch_size
+        return max(1, math.ceil(lane / (tbptt_steps or lane)))
+    return math.ceil(dataset.splits["train"] / batch_size)
+
+
+_BYTES = 4  # fp32
+_COPIES_OF_WEIGHTS = {"sgd": 3, "rmsprop": 3, "adam": 4, "adamw": 4}  # weights, gradients, moments
+
+
+def _memory_bytes(spec: JobSpec, dataset: DatasetFacts, num_parameters: int) -> int:
+    network, records = spec.network, max(1, dataset.splits["train"])
+    mean_length = spec.training.tbptt_steps or math.ceil(dataset.num_elements / records)
+    gates = catalog.CARDS[network.cell.type].num_gates + 2
+    unrolled = network.num_layers * network.num_directions * network.hidden_size * gates
+    activations = spec.training.batch_size * mean_length * unrolled
+    weights = num_parameters * _COPIES_OF_WEIGHTS[spec.training.optimizer.type]
+    return _BYTES * (weights + activations)
+
+
+def _faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
+    encoding = dataset.encoding
+    served = Mapping(encoding.mapping)
+    if spec.mapping not in (None, served):
+        yield "mapping", f"Dataset {dataset.name!r} serves {served}, not {spec.mapping}."
+    if spec.alignment not in (None, Alignment.ALIGNED):
+        yield "alignment", f"Dataset {dataset.name!r} serves aligned outputs; leave alignment out."
+    yield from _network_faults(spec, encoding)
+    yield from _training_faults(spec, dataset)
+
+
+def _network_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
+    network = spec.network
+    if network.bidirectional and encoding.target.kind == "next":
+        yield (
+            "network.bidirectional",
+            "Predicting the next step is causal: a backward direction would read the answer. "
+            "Set bidirectional to false.",
+        )
+    if network.bidirectional and encoding.stream:
+        yield "network.bidirectional", "A stream has no end to read from; set it to false."
+    if network.embedding_size is not None and encoding.input.kind != "tokens":
+        yield (
+            "network.embedding_size",
+            "This dataset's inputs are numbers, which are not embedded; leave it out.",
+        )
+    if "readout" in network.model_fields_set and encoding.per_step:
+        yield "network.readout", "Every step has an output here; readout belongs to many_to_one."
+
+
+def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
+    training, encoding = spec.training, dataset.encoding
+    allowed = LOSSES[encoding.output_kind]
+    if training.loss not in ("auto", *allowed):
+        yield (
+            "training.loss",
+            f"{training.loss} does not fit {encoding.output_kind} targets; use {' or '.join(allowed)}.",
+        )
+    if training.tbptt_steps is not None and not encoding.per_step:
+        yield "training.tbptt_steps", "Only targets at every step can be truncated; leave it out."
+    if training.tbptt_steps is not None and spec.network.bidirectional:
+        yield (
+            "training.tbptt_steps",
+            "A backward direction needs the whole sequence; leave tbptt_steps out.",
+        )
+    if encoding.stream and dataset.num_elements <= training.batch_size:
+        yield "training.batch_size", "The stream has fewer elements than lanes; use a smaller one."
+    if training.early_stopping and not dataset.splits.get("val"):
+        yield "training.early_stopping", "The dataset has no validation split; leave it out."
+    yield from _early_stopping_faults(spec, encoding)
+
+
+def _early_stopping_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
+    wanted = spec.training.early_stopping
+    if wanted is None:
+        return
+    names = [f"val/{name}" for name in ("loss", *metric_names(encoding))]
+    if wanted.metric not in names:
+        yield "training.early_stopping.metric", f"Use one of {', '.join(names)}."
+
+
+def metric_names(encoding: Encoding) -> tuple[str, ...]:
+    """Names of the metrics, beside loss, that an evaluation on this target gives."""
+    return METRICS[(encoding.target.kind, encoding.output_kind)]
+
+
+_PER_TOKEN = ("perplexity", "bits_per_token", "token_accuracy")
+METRICS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("class", "categorical"): ("accuracy", "f1_macro"),
+    ("tags", "categorical"): ("accuracy", "f1_macro", "token_accuracy", "exact_match"),
+    ("next", "categorical"): _PER_TOKEN,
+    ("next", "binary"): ("nll_per_step",),
+    ("multilabel", "binary"): ("nll_per_step",),
+    ("regression", "real"): ("mse", "mae"),
+    ("values", "real"): ("mse", "mae"),
+    ("next", "real"): ("mse", "mae"),
+}
+LARGER_IS_BETTER = frozenset({"accuracy", "f1_macro", "token_accuracy", "exact_match"})
