@@ -1,0 +1,190 @@
+"""Datasets at rest: one Arrow file, a batch a split, the encoding in its metadata. Builds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shared.data.encoding import (
+    ClassTarget,
+    Encoding,
+    MultilabelTarget,
+    NumericInput,
+    RegressionTarget,
+    TagsTarget,
+    TokenInput,
+    ValuesTarget,
+)
+from shared.data.ragged import Array, Ragged
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")  # also the order of the batches
+
+_METADATA_KEY = b"unroll.encoding"
+_PIECE = 80  # symbols or steps of a stream shown as one preview row
+_JOINERS = {"char": "", "word": " "}
+
+
+def write_table(
+    encoding: Encoding, inputs: Mapping[SplitName, Ragged], targets: Mapping[SplitName, Ragged]
+) -> bytes:
+    """The Arrow IPC file (zstd) of three splits; `targets` is empty when there are none.
+
+    Values are kept in original units: float64 numbers, int32 ids, uint8 answers. A step of more
+    than one number is laid flat.
+    """
+    columns = {"input": inputs, "target": targets} if targets else {"input": inputs}
+    schema = pa.schema(
+        [
+            (name, pa.large_list(pa.from_numpy_dtype(c["train"].values.dtype)))
+            for name, c in columns.items()
+        ],
+        metadata={_METADATA_KEY: encoding.model_dump_json()},
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
+        for split in SPLITS:
+            lists = [_arrow_list(column[split]) for column in columns.values()]
+            file.write_batch(pa.record_batch(lists, schema=schema))
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _arrow_list(ragged: Ragged) -> Any:
+    offsets = ragged.offsets * ragged.width
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ragged.values.reshape(-1)))
+
+
+def _from_arrow(column: Any, width: int) -> Ragged:
+    """Steps of `width` numbers [total, width], or [total] when width is 0."""
+    values, offsets = column.values.to_numpy(), column.offsets.to_numpy()
+    if width == 0:
+        return Ragged(values, offsets)
+    return Ragged(values.reshape(-1, width), offsets // width)
+
+
+def _step_width(part: Any) -> int:
+    """The second dimension of stored values; 0 where a step is one id."""
+    return 0 if isinstance(part, TokenInput | ClassTarget | TagsTarget) else part.size
+
+
+# stored values of one split -> what a network is trained on
+_TARGET_ARRAYS: dict[str, Callable[[Any, Array], Array]] = {
+    "class": lambda _, ids: ids.astype(np.int64),
+    "tags": lambda _, ids: ids.astype(np.int64),
+    "regression": lambda target, values: target.normalise(values),
+    "values": lambda target, values: target.normalise(values),
+    "multilabel": lambda _, answers: answers.astype(np.float32),
+}
+
+
+@dataclass
+class Split:
+    """The records of one split as a network reads them; arrays are views and must not be changed."""
+
+    encoding: Encoding
+    inputs: Ragged  # int32[total] ids or float32[total, F] normalised
+    targets: Ragged | None  # int64, or float32[total, D]; None for next-step prediction
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of each input, int64[N]."""
+        return self.inputs.lengths
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def input(self, index: int) -> Array:
+        """int32[T] or normalised float32[T, F]."""
+        return self.inputs.row(index)
+
+    def target(self, index: int) -> Array | None:
+        """class: int64[]; regression: float32[D]; tags: int64[T]; values, multilabel: float32[T, D]."""
+        if self.targets is None:
+            return None
+        rows = self.targets.row(index)
+        return rows if self.encoding.per_step else rows.reshape(rows.shape[1:])
+
+
+class DatasetTable:
+    """A built dataset, opened from the bytes that `write_table` made; splits are read on demand."""
+
+    def __init__(self, encoding: Encoding, batches: Mapping[SplitName, Any]) -> None:
+        self.encoding = encoding
+        self._batches = batches
+
+    @classmethod
+    def open(cls, data: bytes | memoryview) -> DatasetTable:
+        file = pa.ipc.open_file(pa.py_buffer(data))
+        encoding = Encoding.model_validate_json(file.schema.metadata[_METADATA_KEY])
+        return cls(encoding, {name: file.get_batch(i) for i, name in enumerate(SPLITS)})
+
+    def split(self, name: SplitName) -> Split:
+        """One split, normalised; each call prepares its arrays anew, so keep the answer."""
+        inputs, targets = self._stored(name)
+        encoding = self.encoding
+        if isinstance(encoding.input, NumericInput):
+            inputs = Ragged(encoding.input.normalise(inputs.values), inputs.offsets)
+        if targets is not None:
+            prepare = _TARGET_ARRAYS[encoding.target.kind]
+            targets = Ragged(prepare(encoding.target, targets.values), targets.offsets)
+        return Split(encoding, inputs, targets)
+
+    def preview(self, split: SplitName, limit: int) -> list[dict[str, Any]]:
+        """The first `limit` records as `{"input", "target"?}`, in the form they were written in.
+
+        Symbols that the vocabulary lacks read `<unk>`. A stream shows its first pieces.
+        """
+        inputs, targets = self._stored(split)
+        if self.encoding.stream:
+            inputs = _pieces(inputs)
+        records = []
+        for index in range(min(limit, len(inputs))):
+            record = {"input": self._input_json(inputs.row(index))}
+            if targets is not None:
+                record["target"] = self._target_json(targets.row(index))
+            records.append(record)
+        return records
+
+    def _stored(self, split: SplitName) -> tuple[Ragged, Ragged | None]:
+        batch = self._batches[split]
+        inputs = _from_arrow(batch.column("input"), _step_width(self.encoding.input))
+        if self.encoding.target.kind == "next":
+            return inputs, None
+        return inputs, _from_arrow(batch.column("target"), _step_width(self.encoding.target))
+
+    def _input_json(self, row: Array) -> Any:
+        part = self.encoding.input
+        if isinstance(part, NumericInput):
+            return _numbers_json(row, whole=part.binary)
+        symbols = [part.symbols[id_] for id_ in row]
+        return symbols if part.tokens == "list" else _JOINERS[part.tokens].join(symbols)
+
+    def _target_json(self, row: Array) -> Any:
+        part = self.encoding.target
+        if isinstance(part, ClassTarget):
+            return part.labels[row[0]]
+        if isinstance(part, TagsTarget):
+            return [part.labels[id_] for id_ in row]
+        if isinstance(part, MultilabelTarget):
+            return row.tolist()
+        assert isinstance(part, RegressionTarget | ValuesTarget)
+        values = _numbers_json(row, whole=False)
+        return values if part.per_step else values[0]
+
+
+def _numbers_json(row: Array, *, whole: bool) -> list[Any]:
+    """[T, F] as T lists, or as T numbers when F is 1."""
+    shown = row.astype(np.int64) if whole else row
+    return (shown[:, 0] if shown.shape[1] == 1 else shown).tolist()  # type: ignore[no-any-return]
+
+
+def _pieces(stream: Ragged) -> Ragged:
+    total = int(stream.offsets[-1])
+    cuts = np.append(np.arange(0, total, _PIECE, dtype=np.int64), total)
+    return Ragged(stream.values, cuts)
