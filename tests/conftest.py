@@ -1,0 +1,55 @@
+"""Fixtures that start servers and processes, each only when a test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.embedded.servers import Servers
+from tests.servers import (
+    empty_valkey_database,
+    fresh_database,
+    make_template,
+    throw_away_servers,
+)
+
+
+def forget_settings() -> None:
+    """Make the next reader of the settings, and the next user of the engine, start anew."""
+    from shared.config import get_settings
+    from shared.db.engine import reset_engine
+
+    get_settings.cache_clear()
+    reset_engine()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Postgres and Valkey for the whole session."""
+    with throw_away_servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(servers: Servers) -> Servers:
+    make_template(servers)
+    return servers
+
+
+@pytest.fixture
+def database_url(_migrated_template: Servers) -> Iterator[str]:
+    """A migrated, empty database of the test's own, which the settings point to."""
+    with fresh_database(_migrated_template) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNROLL_DATABASE_URL", url)
+        forget_settings()
+        yield url
+        forget_settings()
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> Iterator[str]:
+    """An empty Valkey database of the test's own, which the settings point to."""
+    with empty_valkey_database(servers) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNROLL_REDIS_URL", url)
+        forget_settings()
+        yield url
+        forget_settings()

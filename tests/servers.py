@@ -1,0 +1,110 @@
+"""Throw-away servers and databases for tests; knows nothing of what a test is about."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import redis
+
+from services.embedded.servers import Servers
+from services.embedded.state import erase
+
+TEMPLATE = "template_unroll"  # migrated once; every test's database is a copy of it
+VALKEY_DATABASES = range(1, 16)
+
+_names = count(1)
+
+
+@contextmanager
+def state_directory() -> Iterator[Path]:
+    """An empty state directory that every account can reach; erased with its data afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="unroll-tests-"))
+    path.chmod(0o755)  # pytest's own temporary folders are closed to the servers' account
+    try:
+        yield path
+    finally:
+        erase(path)
+
+
+@contextmanager
+def throw_away_servers() -> Iterator[Servers]:
+    """Postgres and Valkey on an empty state directory, without durability."""
+    with state_directory() as path, Servers(path, durable=False) as servers:
+        yield servers
+
+
+def make_template(servers: Servers) -> None:
+    """Migrate the database that `fresh_database` copies, and close it to connections."""
+    from shared.db.migrate import upgrade
+
+    run_sql(servers, f"CREATE DATABASE {TEMPLATE}")
+    upgrade(database_url(servers, TEMPLATE))
+    run_sql(servers, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+    run_sql(
+        servers,
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'",
+    )
+
+
+@contextmanager
+def fresh_database(servers: Servers, template: str = TEMPLATE) -> Iterator[str]:
+    """The URL of a copy of `template`, dropped afterwards with whoever is still connected."""
+    name = f"test_{next(_names)}"
+    run_sql(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield database_url(servers, name)
+    finally:
+        run_sql(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def empty_valkey_database(servers: Servers) -> Iterator[str]:
+    """The URL of one numbered database, emptied before and after; the others are left alone."""
+    number = VALKEY_DATABASES[next(_names) % len(VALKEY_DATABASES)]
+    url = servers.redis_url.replace("db=0", f"db={number}")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        try:
+            yield url
+        finally:
+            client.flushdb()
+
+
+def database_url(servers: Servers, name: str) -> str:
+    return servers.database_url.replace("@/postgres?", f"@/{name}?")
+
+
+def run_sql(servers: Servers, statement: str) -> None:
+    """One statement on the server's own database, outside any transaction."""
+    with psycopg.connect(libpq_url(servers.database_url), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def libpq_url(url: str) -> str:
+    """An SQLAlchemy URL as psycopg itself takes it."""
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs under this pid; a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
