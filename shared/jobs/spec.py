@@ -86,7 +86,7 @@ class TrainingSpec(Spec):
     """Decides initial weights, order and dropout."""
     tbptt_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Truncated back-propagation: sequence elements between two optimizer steps (aligned only)."""
-    teacher_forcing: Literal[1.0] = 1.0
+    teacher_forcing: Annotated[float, Field(ge=1, le=1)] = 1.0
     """Share of true symbols fed to a decoder; aligned mappings see true inputs alone."""
     loss: LossName = "auto"
     """auto: cross entropy for labels, binary cross entropy for multi-label, MSE for numbers."""
@@ -137,7 +137,7 @@ class JobSpec(Spec):
     """Tries after lost workers and servers; a fault of spec or data is never tried again."""
     model_name: ModelName | None = None
     """Where the trained network is published; default: from the name."""
-    metadata: Metadata = {}
+    metadata: Metadata = Field(default_factory=dict)
 
     @field_validator("metadata", mode="before")
     @classmethod

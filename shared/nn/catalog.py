@@ -123,5 +123,3 @@ def layer_parameters(network: NetworkSpec, input_size: int) -> int:
 def flops_per_element(network: NetworkSpec, shape: Shape) -> int:
     """Floating-point operations to train on one sequence element: forward once, backward twice."""
     return 6 * num_parameters(network, shape)
-
-

@@ -1,0 +1,99 @@
+"""Bytes of any size as rows of chunks, hashed while they pass; memory stays at one chunk."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+
+from sqlalchemy import ColumnElement, delete, exists, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from shared.db.ids import new_id
+from shared.db.tables import BlobChunkRow, BlobRow, CheckpointRow, DatasetRow, ModelVersionRow
+from shared.jobs.errors import CorruptBlob
+
+CHUNK_BYTES = 2**20  # measured: 1 MiB chunks write and read fastest
+OWNERS = (DatasetRow.blob_id, CheckpointRow.blob_id, ModelVersionRow.blob_id)
+ORPHAN_AGE = "1 hour"  # a blob is written before the row that names it
+
+
+class BlobStore:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def write(self, pieces: Iterable[bytes | memoryview]) -> BlobRow:
+        """Store what the pieces hold, in order."""
+        blob = BlobRow(id=new_id("blob"), bytes=0, sha256="")
+        self.db.add(blob)
+        self.db.flush()
+        digest, size, number = sha256(), 0, 0
+        for number, chunk in enumerate(rechunk(pieces, CHUNK_BYTES)):
+            digest.update(chunk)
+            size += len(chunk)
+            row = {"blob_id": blob.id, "number": number, "data": chunk}
+            self.db.execute(insert(BlobChunkRow).values(row))
+        sizes = {"bytes": size, "sha256": digest.hexdigest()}
+        self.db.execute(update(BlobRow).where(BlobRow.id == blob.id).values(sizes))
+        self.db.refresh(blob)
+        return blob
+
+    def get(self, blob_id: str) -> BlobRow:
+        return self.db.get_one(BlobRow, blob_id)
+
+    def read(self, blob_id: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes [start, stop), chunk by chunk; the caller checks the hash of a whole read."""
+        stop = self.get(blob_id).bytes if stop is None else stop
+        for number in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
+            data = self.db.scalar(
+                select(BlobChunkRow.data).where(
+                    BlobChunkRow.blob_id == blob_id, BlobChunkRow.number == number
+                )
+            )
+            if data is None:
+                raise CorruptBlob(f"Chunk {number} of blob {blob_id} is missing.")
+            offset = number * CHUNK_BYTES
+            yield data[max(0, start - offset) : stop - offset]
+
+    def read_all(self, blob_id: str) -> bytearray:
+        """All bytes at once, checked against their hash.
+
+        Raises:
+            CorruptBlob: when a chunk is missing or the hash differs.
+        """
+        blob = self.get(blob_id)
+        data = bytearray()
+        for chunk in self.read(blob_id):
+            data += chunk
+        if sha256(data).hexdigest() != blob.sha256:
+            raise CorruptBlob(f"Blob {blob_id} does not have the sha256 it was stored with.")
+        return data
+
+    def delete_if_unused(self, blob_ids: Iterable[str]) -> None:
+        """Delete those that no dataset, checkpoint or model names any more."""
+        unused = [BlobRow.id.in_(list(blob_ids)), *_unowned()]
+        self.db.execute(delete(BlobRow).where(*unused))
+
+    def delete_orphans(self) -> int:
+        """Collect what a writer left that ended before its row was committed."""
+        old = BlobRow.created_at < text(f"now() - interval '{ORPHAN_AGE}'")
+        return len(
+            self.db.scalars(delete(BlobRow).where(old, *_unowned()).returning(BlobRow.id)).all()
+        )
+
+
+def _unowned() -> list[ColumnElement[bool]]:
+    return [~exists().where(column == BlobRow.id) for column in OWNERS]
+
+
+def rechunk(pieces: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
+    """The same bytes in chunks of `size`, the last one shorter."""
+    pending = bytearray()
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            room = size - len(pending)
+            pending += view[:room]
+            view = view[room:]
+            if len(pending) == size:
+                yield bytes(pending)
+                pending.clear()
+    if pending:
+        yield bytes(pending)

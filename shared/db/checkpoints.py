@@ -1,0 +1,66 @@
+"""Every query about checkpoints. Callers own the transaction; nothing here commits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from shared.db.blobs import BlobStore
+from shared.db.events import EventStore
+from shared.db.ids import new_id
+from shared.db.tables import BlobRow, CheckpointRow
+from shared.jobs.errors import CheckpointNotFound
+
+
+class CheckpointStore:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def add(self, job_id: str, **columns: Any) -> CheckpointRow:
+        row = CheckpointRow(id=new_id("ckpt"), job_id=job_id, **columns)
+        self.db.add(row)
+        self.db.flush()
+        EventStore(self.db).add(job_id, "checkpoint", {"id": row.id, "step": row.step})
+        return row
+
+    def get(self, checkpoint_id: str) -> tuple[CheckpointRow, BlobRow]:
+        query = select(CheckpointRow, BlobRow).join(BlobRow, CheckpointRow.blob_id == BlobRow.id)
+        found = self.db.execute(query.where(CheckpointRow.id == checkpoint_id)).first()
+        if found is None:
+            raise CheckpointNotFound(checkpoint_id)
+        return found[0], found[1]
+
+    def of_job(self, job_id: str) -> list[tuple[CheckpointRow, BlobRow]]:
+        """Newest first; a job keeps few."""
+        query = select(CheckpointRow, BlobRow).join(BlobRow, CheckpointRow.blob_id == BlobRow.id)
+        of_job = query.where(CheckpointRow.job_id == job_id)
+        ordered = of_job.order_by(CheckpointRow.step.desc(), CheckpointRow.id.desc())
+        return [(row, blob) for row, blob in self.db.execute(ordered)]
+
+    def latest(self, job_id: str) -> CheckpointRow | None:
+        """Where the next attempt resumes."""
+        query = select(CheckpointRow).where(CheckpointRow.job_id == job_id)
+        return self.db.scalars(
+            query.order_by(CheckpointRow.step.desc(), CheckpointRow.id.desc()).limit(1)
+        ).first()
+
+    def best(self, job_id: str) -> CheckpointRow | None:
+        query = select(CheckpointRow).where(CheckpointRow.job_id == job_id, CheckpointRow.is_best)
+        return self.db.scalars(query.limit(1)).first()
+
+    def retain(self, job_id: str, ranked: Sequence[str], keep_last: int) -> None:
+        """Keep the checkpoints in `ranked` (best first) and the newest ones; delete the others."""
+        rows = [row for row, _ in self.of_job(job_id)]
+        last = {row.id for row in rows[:keep_last]}
+        gone = [row for row in rows if row.id not in last and row.id not in ranked]
+        self.db.execute(
+            update(CheckpointRow)
+            .where(CheckpointRow.job_id == job_id)
+            .values(
+                is_best=CheckpointRow.id == (ranked[0] if ranked else ""),
+                is_last=CheckpointRow.id == (rows[0].id if rows else ""),
+            )
+        )
+        self.db.execute(delete(CheckpointRow).where(CheckpointRow.id.in_([r.id for r in gone])))
+        BlobStore(self.db).delete_if_unused([row.blob_id for row in gone])

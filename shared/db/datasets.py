@@ -1,0 +1,88 @@
+"""Every query about datasets. Callers own the transaction; nothing here commits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from shared.data.encoding import Encoding
+from shared.db.blobs import BlobStore
+from shared.db.ids import new_id
+from shared.db.pages import Page, newest_first
+from shared.db.tables import DatasetRow, JobRow
+from shared.jobs.errors import DatasetInUse, DatasetNotFound, NameTaken
+from shared.jobs.resolve import DatasetFacts
+from shared.jobs.states import FINAL
+
+
+class DatasetStore:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def add(self, arrow: bytes, **columns: Any) -> DatasetRow:
+        """Store the normalised bytes and the row that describes them.
+
+        Raises:
+            NameTaken: another dataset has the name.
+        """
+        if self.find(columns["name"]) is not None:
+            raise NameTaken(
+                f"A dataset named {columns['name']!r} exists already; choose another name "
+                "or delete that one first.",
+                param="name",
+            )
+        blob = BlobStore(self.db).write([arrow])
+        row = DatasetRow(id=new_id("ds"), blob_id=blob.id, **columns)
+        self.db.add(row)
+        self.db.flush()
+        self.db.refresh(row)
+        return row
+
+    def find(self, name_or_id: str) -> DatasetRow | None:
+        named = or_(DatasetRow.id == name_or_id, DatasetRow.name == name_or_id)
+        return self.db.scalars(select(DatasetRow).where(named)).first()
+
+    def get(self, name_or_id: str, *, param: str | None = None) -> DatasetRow:
+        row = self.find(name_or_id)
+        if row is None:
+            raise DatasetNotFound(name_or_id, param=param)
+        return row
+
+    def page(self, after: str | None, limit: int) -> Page[DatasetRow]:
+        return newest_first(self.db, select(DatasetRow), DatasetRow.id, after, limit)
+
+    def names(self) -> Sequence[str]:
+        return self.db.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+
+    def read(self, row: DatasetRow) -> bytearray:
+        return BlobStore(self.db).read_all(row.blob_id)
+
+    def delete(self, name_or_id: str) -> DatasetRow:
+        """Delete a dataset that no unfinished job needs.
+
+        Raises:
+            DatasetInUse: a job still needs it, or it is built in.
+        """
+        row = self.get(name_or_id)
+        if row.source == "builtin":
+            raise DatasetInUse(f"{row.name!r} is built in and stays.")
+        needs = select(JobRow.id).where(JobRow.dataset_id == row.id, JobRow.status.not_in(FINAL))
+        job_id = self.db.scalars(needs.limit(1)).first()
+        if job_id is not None:
+            raise DatasetInUse(f"Job {job_id} still needs {row.name!r}; cancel it first.")
+        self.db.delete(row)
+        self.db.flush()
+        BlobStore(self.db).delete_if_unused([row.blob_id])
+        return row
+
+
+def facts_of(row: DatasetRow) -> DatasetFacts:
+    """What the rules of jobs need to know of a dataset."""
+    return DatasetFacts(
+        id=row.id,
+        name=row.name,
+        encoding=Encoding.model_validate(row.encoding),
+        splits=row.splits,
+        num_elements=row.num_elements,
+    )

@@ -1,0 +1,91 @@
+"""Every query about curves: written by COPY, read back in as many points as were asked for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, select, text
+from sqlalchemy.orm import Session
+
+from shared.db.tables import MetricRow
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one curve."""
+
+    name: str
+    step: int
+    epoch: float
+    value: float
+    time: datetime
+
+
+COPY = "COPY metrics (job_id, name, step, value, epoch, time) FROM STDIN (FORMAT BINARY)"
+TYPES = ("text", "text", "int8", "float8", "float8", "timestamptz")
+
+DOWNSAMPLED = text("""
+    WITH bounds AS (
+        SELECT min(step) AS low, max(step) AS high, count(*) AS num
+        FROM metrics WHERE job_id = :job_id AND name = :name
+    ), points AS (
+        SELECT step, value, epoch, time, low, high, num,
+               width_bucket(step, low, high + 1, :buckets) AS bucket
+        FROM metrics, bounds WHERE job_id = :job_id AND name = :name
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY bucket ORDER BY value, step) AS smallest,
+                  row_number() OVER (PARTITION BY bucket ORDER BY value DESC, step) AS largest
+        FROM points
+    )
+    SELECT step, value, epoch, time FROM ranked
+    WHERE num <= :max_points OR smallest = 1 OR largest = 1 OR step = high
+    ORDER BY step
+""")
+
+
+class MetricStore:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def add(self, job_id: str, points: Sequence[Point]) -> None:
+        """Write points in one COPY; the caller's transaction fences them."""
+        if not points:
+            return
+        driver: Any = self.db.connection().connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(COPY) as copy:
+            copy.set_types(TYPES)
+            for p in points:
+                copy.write_row((job_id, p.name, p.step, p.value, p.epoch, p.time))
+
+    def forget_after(self, job_id: str, step: int) -> None:
+        """Drop what an attempt wrote past the step where the next one resumes."""
+        self.db.execute(delete(MetricRow).where(MetricRow.job_id == job_id, MetricRow.step > step))
+
+    def names(self, job_id: str) -> Sequence[str]:
+        query = select(MetricRow.name).where(MetricRow.job_id == job_id).distinct()
+        return self.db.scalars(query.order_by(MetricRow.name)).all()
+
+    def series(self, job_id: str, name: str, max_points: int) -> Sequence[Row[Any]]:
+        """Points (step, value, epoch, time) of a curve, at most about `max_points`.
+
+        Past that, each bucket of steps keeps its smallest and its largest value, so that no
+        spike is lost, and the curve keeps its last point.
+        """
+        wanted = {"job_id": job_id, "name": name, "max_points": max_points}
+        return self.db.execute(DOWNSAMPLED, {**wanted, "buckets": max(1, max_points // 2)}).all()
+
+    def rows(self, job_id: str, names: Sequence[str]) -> Iterable[Row[Any]]:
+        """Every point, for a download; streamed from the server."""
+        columns = (
+            MetricRow.name,
+            MetricRow.step,
+            MetricRow.epoch,
+            MetricRow.value,
+            MetricRow.time,
+        )
+        query = select(*columns).where(MetricRow.job_id == job_id)
+        if names:
+            query = query.where(MetricRow.name.in_(names))
+        ordered = query.order_by(MetricRow.name, MetricRow.step)
+        return self.db.execute(ordered.execution_options(yield_per=5000))

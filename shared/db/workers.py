@@ -1,0 +1,32 @@
+"""Every query about workers: who is there, with what, doing what. Callers own the transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from shared.db.tables import WorkerRow
+
+FORGOTTEN_AFTER = "1 day"
+
+
+class WorkerStore:
+    def __init__(self, db: Session) -> None:
+        self.db = db
+
+    def beat(self, name: str, device: str, job_id: str | None) -> None:
+        """Say that a worker is alive and what it is busy with."""
+        values = {"device": device, "job_id": job_id, "heartbeat_at": func.now()}
+        statement = insert(WorkerRow).values(name=name, **values)
+        self.db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def leave(self, name: str) -> None:
+        self.db.execute(delete(WorkerRow).where(WorkerRow.name == name))
+
+    def forget_lost(self) -> None:
+        old = text(f"heartbeat_at < now() - interval '{FORGOTTEN_AFTER}'")
+        self.db.execute(delete(WorkerRow).where(old))
+
+    def all(self) -> Sequence[WorkerRow]:
+        return self.db.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()

@@ -1,0 +1,65 @@
+"""Look after the queue: rescue jobs of lost workers, send lost messages again, collect rubbish."""
+
+import threading
+
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.db.blobs import BlobStore
+from shared.db.engine import transaction
+from shared.db.idempotency import forget_old_keys
+from shared.db.leases import LeaseStore
+from shared.db.workers import WorkerStore
+from shared.logging import get_logger
+from shared.queue import num_messages, wake_workers
+
+log = get_logger(__name__)
+COLLECT_EVERY = 120  # sweeps
+
+
+def sweep(*, collect: bool = False) -> None:
+    """One pass. Any process may call it at any time: an advisory lock lets one act."""
+    with transaction() as db:
+        leases = LeaseStore(db)
+        if not leases.try_sweep_lock():
+            return
+        rescued = leases.rescue_expired()
+        if collect:
+            forget_old_keys(db)
+            WorkerStore(db).forget_lost()
+            BlobStore(db).delete_orphans()
+        db.flush()
+        unsent = list(leases.unsent(_num_messages()))
+    if rescued:
+        log.warning("jobs taken back from lost workers", count=rescued)
+    if unsent:
+        wake_workers(unsent)
+
+
+def _num_messages() -> int:
+    """What the broker holds; nothing while it is away, so that all is sent again later."""
+    try:
+        return num_messages()
+    except redis.RedisError:
+        return 0
+
+
+class Sweeper(threading.Thread):
+    """Sweeps until stopped; a database that is away is tried again at the next pass."""
+
+    def __init__(self, every_s: float) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self.every_s = every_s
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        passes = 0
+        while not self.stopped.wait(self.every_s):
+            try:
+                sweep(collect=passes % COLLECT_EVERY == 0)
+                passes += 1
+            except SQLAlchemyError as error:
+                log.warning("sweep failed; trying again", error=str(error))
+
+    def stop(self) -> None:
+        self.stopped.set()
