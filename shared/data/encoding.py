@@ -243,10 +243,13 @@ class Encoding(_Frozen):
         return self.target.describe(output)
 
     def describe_step(self, output: Array) -> dict[str, Any]:
-        """One step [K] of a per-step output, shaped as a session answers it."""
+        """One step [K] of a per-step output: a label with all probabilities, or the K numbers."""
         if self.output_kind == "categorical":
             return _describe_class(output, self.labels)
-        return self.describe(output[None]) if self.per_step else self.describe(output)
+        if not self.per_step:
+            return self.describe(output)
+        [(name, steps)] = self.describe(output[None]).items()
+        return {name: steps[0] if isinstance(steps[0], list) else steps}
 
 
 def _describe_class(output: Array, labels: tuple[str, ...]) -> dict[str, Any]:
