@@ -1,0 +1,52 @@
+"""The API: it accepts jobs and datasets and reports on them. It never loads torch."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI
+
+from services.api.gauges import register_once
+from services.api.routers import cells, checkpoints, datasets, jobs, models, progress, workers
+from services.dashboard.docs import docs_router
+from services.dashboard.router import router as dashboard_router
+from services.dashboard.router import static_files
+from services.http.auth import require_key
+from services.http.errors import RESPONSES, add_error_handlers
+from services.http.health import health_router
+from services.http.middleware import RequestMiddleware
+from shared.config import get_settings
+from shared.sweeper import Sweeper
+
+ROUTERS = [
+    module.router for module in (cells, datasets, jobs, progress, checkpoints, models, workers)
+]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    sweeper = Sweeper(get_settings().sweep_every_s)
+    sweeper.start()
+    yield
+    sweeper.stop()
+
+
+def create_app() -> FastAPI:
+    app = FastAPI(
+        title="unroll",
+        summary="A training service for recurrent sequence models with a job queue.",
+        version=version("unroll"),
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
+    app.include_router(health_router())
+    app.include_router(docs_router)
+    app.include_router(dashboard_router)
+    app.mount("/static", static_files, name="static")
+    app.add_middleware(RequestMiddleware, service="api", upload_paths=("/v1/datasets",))
+    add_error_handlers(app)
+    register_once()
+    return app

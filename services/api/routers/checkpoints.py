@@ -1,0 +1,82 @@
+"""Checkpoints: show, download whole or in ranges."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import StreamingResponse
+
+from services.api.views import CheckpointView, checkpoint_view
+from services.http.errors import NOT_FOUND
+from shared.db.blobs import BlobStore
+from shared.db.checkpoints import CheckpointStore
+from shared.db.engine import transaction
+from shared.db.tables import BlobRow
+
+router = APIRouter(prefix="/v1/checkpoints/{checkpoint_id}", tags=["checkpoints"])
+RANGE = re.compile(r"^bytes=(\d{1,18})?-(\d{1,18})?$")
+
+
+@router.get("", responses=NOT_FOUND)
+def show_checkpoint(checkpoint_id: str) -> CheckpointView:
+    with transaction() as db:
+        return checkpoint_view(*CheckpointStore(db).get(checkpoint_id))
+
+
+@router.get(
+    "/download",
+    response_class=StreamingResponse,
+    responses={
+        **NOT_FOUND,
+        206: {"description": "The range asked for"},
+        304: {"description": "The ETag is the one you have"},
+        416: {"description": "The range lies outside the file"},
+    },
+)
+def download_checkpoint(
+    checkpoint_id: str,
+    range_: Annotated[str | None, Header(alias="range")] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The checkpoint as safetensors; its ETag is the sha256 of the file."""
+    with transaction() as db:
+        _, blob = CheckpointStore(db).get(checkpoint_id)
+    headers = {"ETag": f'"{blob.sha256}"', "Accept-Ranges": "bytes"}
+    if if_none_match == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    asked = RANGE.match(range_ or "")
+    if asked is None or not any(asked.groups()):
+        return _answer(blob, 0, blob.bytes, 200, headers, checkpoint_id)
+    start, stop = bounds(asked[1], asked[2], blob.bytes)
+    if start >= stop:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{blob.bytes}"})
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.bytes}"
+    return _answer(blob, start, stop, 206, headers, checkpoint_id)
+
+
+def bounds(first: str | None, last: str | None, size: int) -> tuple[int, int]:
+    """The half-open range that `bytes=first-last` means in a file of `size` bytes."""
+    if first is None:
+        return max(0, size - int(last or 0)), size
+    return int(first), size if last is None else min(size, int(last) + 1)
+
+
+def _answer(
+    blob: BlobRow, start: int, stop: int, status: int, headers: dict[str, str], name: str
+) -> Response:
+    extra = {
+        "Content-Length": str(stop - start),
+        "Content-Disposition": f'attachment; filename="{name}.safetensors"',
+    }
+    return StreamingResponse(
+        _read(blob.id, start, stop),
+        status,
+        headers={**headers, **extra},
+        media_type="application/octet-stream",
+    )
+
+
+def _read(blob_id: str, start: int, stop: int) -> Iterator[bytes]:
+    with transaction() as db:
+        yield from BlobStore(db).read(blob_id, start, stop)

@@ -1,0 +1,58 @@
+"""From a spec to a queued job: resolve, commit, and only then wake a worker."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.api.jobs_view import view_of
+from services.api.views import DryRunView, JobView
+from shared.db.datasets import facts_of
+from shared.db.engine import transaction
+from shared.db.idempotency import IdempotencyStore
+from shared.db.jobs import JobStore
+from shared.db.seed import find_dataset
+from shared.db.tables import DatasetRow
+from shared.jobs.resolve import Estimate, estimate, resolve
+from shared.jobs.spec import JobSpec
+from shared.queue import wake_workers
+
+NOMINAL_FLOPS_PER_S = 5e9  # a slow core; only until the first job here has finished
+
+
+def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
+    """The new job as JSON, or the first answer to the same Idempotency-Key."""
+    with transaction() as db:
+        store = IdempotencyStore(db, **idempotency) if idempotency else None
+        answer = store.reserve() if store else None
+        if answer is not None:
+            return answer
+        dataset, resolved, cost = _resolved(db, spec)
+        job = JobStore(db).add(resolved, dataset.id, cost)
+        view: JobView = view_of(db, job)
+        answer = view.model_dump(mode="json")
+        if store:
+            store.keep(answer)
+    wake_workers([view.id])
+    return answer
+
+
+def dry_run(spec: JobSpec) -> DryRunView:
+    with transaction() as db:
+        dataset, resolved, cost = _resolved(db, spec)
+        measured = JobStore(db).flops_per_s()
+    return DryRunView(
+        spec=resolved.model_dump(mode="json"),
+        dataset_id=dataset.id,
+        num_parameters=cost.num_parameters,
+        steps=cost.total_steps,
+        estimated_memory_bytes=cost.memory_bytes,
+        estimated_duration_s=cost.flops / (measured or NOMINAL_FLOPS_PER_S),
+        duration_basis="newest finished jobs" if measured else "nominal speed",
+    )
+
+
+def _resolved(db: Session, spec: JobSpec) -> tuple[DatasetRow, JobSpec, Estimate]:
+    dataset = find_dataset(db, spec.dataset, param="dataset")
+    facts = facts_of(dataset)
+    resolved = resolve(spec, facts)
+    return dataset, resolved, estimate(resolved, facts)

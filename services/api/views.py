@@ -1,0 +1,285 @@
+"""What goes over the wire, field by field; made from rows, never from requests."""
+
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from shared.config import get_settings
+from shared.db.ids import event_id
+from shared.db.tables import (
+    AttemptRow,
+    BlobRow,
+    CheckpointRow,
+    DatasetRow,
+    EventRow,
+    JobRow,
+    ModelRow,
+    ModelVersionRow,
+    WorkerRow,
+)
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class ListView(BaseModel, Generic[T]):
+    """One page of a list, newest first; go on with `after=last_id`."""
+
+    object: Literal["list"] = "list"
+    data: list[T]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+def list_of(data: list[T], key: str, *, has_more: bool = False) -> ListView[T]:
+    ids = [getattr(item, key) for item in data]
+    return ListView(
+        data=data,
+        first_id=ids[0] if ids else None,
+        last_id=ids[-1] if ids else None,
+        has_more=has_more,
+    )
+
+
+class DatasetView(BaseModel):
+    id: str
+    object: Literal["dataset"] = "dataset"
+    name: str
+    source: str
+    format: str
+    bytes: int
+    sha256: str
+    splits: dict[str, int]
+    schema_: dict[str, Any]
+    lengths: dict[str, Any]
+    mappings: list[str]
+    num_elements: int
+    """Sequence elements of the training split."""
+    about: dict[str, Any]
+    """Title, row, source and licence of a built-in dataset; class balance."""
+    created_at: datetime
+
+    model_config = {
+        "alias_generator": lambda name: name.rstrip("_"),
+        "populate_by_name": True,
+        "serialize_by_alias": True,
+    }
+
+
+def dataset_view(row: DatasetRow) -> DatasetView:
+    names = set(DatasetView.model_fields) - {"object", "schema_"}
+    return DatasetView(schema_=row.schema, **{name: getattr(row, name) for name in names})
+
+
+class AttemptView(BaseModel):
+    number: int
+    worker: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    """succeeded, failed, cancelled, lost or released; null while it runs."""
+    resumed_from_step: int | None
+
+
+class JobView(BaseModel):
+    id: str
+    object: Literal["job"] = "job"
+    name: str
+    status: str
+    status_reason: str | None
+    spec: dict[str, Any]
+    seed: int
+    dataset_id: str | None
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    priority: int
+    queue_position: int | None
+    """1 = the next to be taken; null when it does not wait."""
+    progress: dict[str, Any]
+    best: dict[str, Any] | None
+    latest: dict[str, Any]
+    attempts: list[AttemptView]
+    error: dict[str, Any] | None
+    model: dict[str, Any] | None
+    weights_sha256: str | None
+    kernel: str | None
+    num_parameters: int
+    urls: dict[str, str]
+
+
+def job_view(row: JobRow, attempts: list[AttemptRow], queue_position: int | None) -> JobView:
+    fields = ("id", "name", "status", "status_reason", "spec", "dataset_id", "created_at")
+    more = ("queued_at", "started_at", "finished_at", "priority", "progress", "best", "latest")
+    last = ("error", "weights_sha256", "kernel")
+    names = ("number", "worker", "device", "started_at", "ended_at", "outcome", "resumed_from_step")
+    model = {"name": row.model_name, "version": row.model_version} if row.model_version else None
+    return JobView(
+        **{name: getattr(row, name) for name in (*fields, *more, *last)},
+        seed=row.spec["training"]["seed"],
+        queue_position=queue_position,
+        attempts=[AttemptView(**{n: getattr(attempt, n) for n in names}) for attempt in attempts],
+        model=model,
+        num_parameters=row.estimate["num_parameters"],
+        urls=job_urls(row.id),
+    )
+
+
+def job_urls(job_id: str) -> dict[str, str]:
+    base = f"/v1/jobs/{job_id}"
+    return {
+        "self": base,
+        "events": f"{base}/events",
+        "metrics": f"{base}/metrics",
+        "checkpoints": f"{base}/checkpoints",
+        "dashboard": f"/jobs/{job_id}",
+    }
+
+
+class DryRunView(BaseModel):
+    """What a job would be and cost; nothing was queued."""
+
+    object: Literal["dry_run"] = "dry_run"
+    spec: dict[str, Any]
+    dataset_id: str
+    num_parameters: int
+    steps: int
+    estimated_memory_bytes: int
+    estimated_duration_s: float
+    duration_basis: str
+    """Where the duration comes from: finished jobs here, or a nominal speed."""
+
+
+class EventView(BaseModel):
+    id: str
+    object: Literal["event"] = "event"
+    type: str
+    """status, metric, checkpoint or log."""
+    data: dict[str, Any]
+    created_at: datetime
+
+
+def event_view(row: EventRow) -> EventView:
+    return EventView(
+        id=event_id(row.number), type=row.type, data=row.data, created_at=row.created_at
+    )
+
+
+class SeriesView(BaseModel):
+    step: list[int]
+    value: list[float | None]
+    """null where the value was not finite."""
+    epoch: list[float]
+    time: list[datetime]
+
+
+class MetricsView(BaseModel):
+    series: dict[str, SeriesView]
+
+
+class CheckpointView(BaseModel):
+    id: str
+    object: Literal["checkpoint"] = "checkpoint"
+    job_id: str
+    attempt: int
+    step: int
+    epoch: int
+    is_best: bool
+    is_last: bool
+    metrics: dict[str, Any]
+    bytes: int
+    sha256: str
+    weights_sha256: str
+    created_at: datetime
+    urls: dict[str, str]
+
+
+def checkpoint_view(row: CheckpointRow, blob: BlobRow) -> CheckpointView:
+    names = set(CheckpointView.model_fields) - {"object", "bytes", "sha256", "urls"}
+    base = f"/v1/checkpoints/{row.id}"
+    return CheckpointView(
+        **{name: getattr(row, name) for name in names},
+        bytes=blob.bytes,
+        sha256=blob.sha256,
+        urls={"self": base, "download": f"{base}/download"},
+    )
+
+
+class ModelVersionView(BaseModel):
+    version: int
+    job_id: str | None
+    checkpoint_id: str | None
+    dataset: str
+    network: dict[str, Any]
+    mapping: str
+    metrics: dict[str, Any]
+    num_parameters: int
+    weights_sha256: str
+    created_at: datetime
+    urls: dict[str, str]
+
+
+class ModelView(BaseModel):
+    name: str
+    object: Literal["model"] = "model"
+    latest_version: int
+    versions: list[ModelVersionView]
+    created_at: datetime
+    urls: dict[str, str]
+
+
+def model_view(row: ModelRow, versions: list[ModelVersionRow]) -> ModelView:
+    return ModelView(
+        name=row.name,
+        latest_version=versions[0].version,
+        versions=[_version_view(version) for version in versions],
+        created_at=row.created_at,
+        urls={"self": f"/v1/models/{row.name}", "predict": _predict_url(row.name, "")},
+    )
+
+
+def _version_view(row: ModelVersionRow) -> ModelVersionView:
+    names = set(ModelVersionView.model_fields) - {"mapping", "urls"}
+    return ModelVersionView(
+        **{name: getattr(row, name) for name in names},
+        mapping=row.shape["mapping"],
+        urls={"predict": _predict_url(row.name, f"/versions/{row.version}")},
+    )
+
+
+def _predict_url(name: str, version: str) -> str:
+    return f"{get_settings().inference_url}/v1/models/{name}{version}/predict"
+
+
+class WorkerView(BaseModel):
+    name: str
+    object: Literal["worker"] = "worker"
+    device: str
+    status: str
+    """idle, busy or lost (no heartbeat for longer than a lease)."""
+    job_id: str | None
+    last_heartbeat_at: datetime
+    started_at: datetime
+
+
+def worker_view(row: WorkerRow) -> WorkerView:
+    silent_s = (datetime.now(UTC) - row.heartbeat_at).total_seconds()
+    lost = silent_s > get_settings().lease_s
+    return WorkerView(
+        name=row.name,
+        device=row.device,
+        status="lost" if lost else "busy" if row.job_id else "idle",
+        job_id=row.job_id,
+        last_heartbeat_at=row.heartbeat_at,
+        started_at=row.started_at,
+    )
+
+
+class QueueView(BaseModel):
+    object: Literal["queue"] = "queue"
+    depth: int
+    by_priority: dict[str, int]
+    oldest_age_s: float | None

@@ -1,0 +1,173 @@
+"""What clients are told when something is wrong: one envelope, one table of statuses."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+from redis import RedisError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from shared.jobs import errors
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+RETRY_AFTER_S = 2
+STATUS: dict[type[errors.Fact], int] = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.InvalidSpec: 422,
+    errors.CorruptBlob: 503,
+}
+CODES = {
+    400: "malformed",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+AWAY = (OperationalError, InterfaceError, PoolTimeout, RedisError)
+
+
+class ErrorBody(BaseModel):
+    """Why a request was refused, in one sentence a person can act on."""
+
+    code: str
+    message: str
+    param: str | None = None
+    """JSON path of the field at fault."""
+    request_id: str | None = None
+    details: list[dict[str, Any]] = []
+    """All faults, each with its own `message` and what locates it."""
+
+
+class ErrorView(BaseModel):
+    error: ErrorBody
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorView, "description": text}
+    for status, text in {
+        400: "Malformed request",
+        401: "No or unknown API key",
+        413: "Request too large",
+        422: "Invalid field; `param` names it",
+        503: "A server behind this one is away; see Retry-After",
+    }.items()
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "Unknown"}}
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorView, "description": "Does not fit the present state"}
+}
+
+
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    details: Sequence[dict[str, Any]] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """The envelope of every error outside `/v2`."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    error = {"code": code, "message": message, "param": param, "request_id": request_id}
+    if details:
+        error["details"] = list(details)
+    extra = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    if status == 409:
+        extra["x-should-retry"] = "false"
+    return JSONResponse({"error": error}, status, headers={**extra, **(headers or {})})
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(errors.Fact, _fact)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataError, _data)
+    for away in AWAY:
+        app.add_exception_handler(away, _away)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _fact(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.Fact)
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return refusal(status, error.code, error.message, param=error.param, details=error.details)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "error")
+    headers = dict(error.headers or {})
+    message = str(error.detail)
+    if error.status_code == 404 and message == "Not Found":
+        message = f"There is nothing at {request.url.path}. See /openapi.json for what there is."
+    return refusal(error.status_code, code, message, headers=headers)
+
+
+async def _validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    for fault in faults:
+        if fault["type"] == "json_invalid":
+            message = f"The body is not JSON: {fault['ctx']['error']} (at byte {fault['loc'][-1]})."
+            return refusal(400, "malformed", message)
+    return validation_refusal(faults, error.body)
+
+
+def validation_refusal(faults: Sequence[ErrorDetails], body: Any) -> JSONResponse:
+    """422 with every fault of a validated body, path by path."""
+    details = [
+        {"param": ".".join(map(str, path_of(fault["loc"], body))), "message": fault["msg"]}
+        for fault in faults
+    ]
+    first = details[0]
+    message = f"{first['param']}: {first['message']}" if first["param"] else first["message"]
+    return refusal(422, "invalid_spec", message, param=first["param"] or None, details=details)
+
+
+def path_of(loc: Sequence[int | str], body: Any) -> Iterator[int | str]:
+    """The JSON path that a client would write: no place of the request, no tags of unions."""
+    parts = list(loc[1:]) if loc and loc[0] in PLACES else list(loc)
+    current = body
+    for index, part in enumerate(parts):
+        is_last = index == len(parts) - 1
+        if isinstance(current, dict):
+            if part not in current and not is_last:
+                continue  # the tag of a union
+            current = current.get(part)
+        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            current = current[part]
+        yield part
+
+
+PLACES = ("body", "query", "path", "header")
+
+
+async def _data(request: Request, error: Exception) -> JSONResponse:
+    log.info("refused what cannot be stored", error=str(error))
+    message = "The request holds a character or number that cannot be stored (NUL, for example)."
+    return refusal(400, "malformed", message)
+
+
+async def _away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("a server behind this one is away", error=str(error))
+    return refusal(503, "unavailable", "A server behind this one is away; try again shortly.")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", exc_info=error)
+    return refusal(500, "unexpected", "This is our fault; the log has it under the request id.")

@@ -1,0 +1,69 @@
+"""Whether a service is alive, ready, and what it has counted."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+
+from shared.db.engine import get_engine
+from shared.db.migrate import is_current
+from shared.queue import get_redis
+
+Check = Callable[[], Any]
+
+
+def _database() -> None:
+    with get_engine().connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _broker() -> None:
+    get_redis().ping()
+
+
+def _migrations() -> None:
+    if not is_current():
+        raise RuntimeError("the database is not at the newest schema: run `unroll migrate`")
+
+
+CHECKS: dict[str, Check] = {
+    "database": _database,
+    "broker": _broker,
+    "migrations": _migrations,
+}
+
+
+def health_router(extra: dict[str, Check] | None = None) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    checks = {**CHECKS, **(extra or {})}
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", responses={503: {"description": "A check failed"}})
+    def readyz() -> JSONResponse:
+        """Database, broker and migrations are there."""
+        results = {name: _result_of(check) for name, check in checks.items()}
+        ready = all(result == "ok" for result in results.values())
+        body = {"status": "ok" if ready else "unavailable", "checks": results}
+        return JSONResponse(body, 200 if ready else 503)
+
+    @router.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Prometheus text."""
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+def _result_of(check: Check) -> str:
+    try:
+        check()
+    except Exception as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "ok"
