@@ -1,15 +1,18 @@
 """Fixtures that start servers and processes, each only when a test asks for it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from services.embedded.servers import Servers
+from services.standalone import Standalone
 from tests.servers import (
     empty_valkey_database,
     fresh_database,
     make_template,
     throw_away_servers,
+    throw_away_stack,
 )
 
 
@@ -20,6 +23,15 @@ def forget_settings() -> None:
 
     get_settings.cache_clear()
     reset_engine()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_operator() -> Iterator[None]:
+    """Tests must not depend on, or write to, what the shell around them points to."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("UNROLL_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +65,11 @@ def redis_url(servers: Servers) -> Iterator[str]:
         forget_settings()
         yield url
         forget_settings()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Standalone]:
+    """Servers, API, inference and one worker, all real: see `.api_url` and `.inference_url`."""
+    forget_settings()
+    with throw_away_stack() as standalone:
+        yield standalone

@@ -3,7 +3,8 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import psycopg
 import redis
 
-from services.embedded.servers import Servers
-from services.embedded.state import erase
+from services.embedded.servers import Servers, erase
+from services.standalone import Standalone, StandaloneOptions
 
 TEMPLATE = "template_unroll"  # migrated once; every test's database is a copy of it
 VALKEY_DATABASES = range(1, 16)
@@ -36,6 +37,17 @@ def throw_away_servers() -> Iterator[Servers]:
     """Postgres and Valkey on an empty state directory, without durability."""
     with state_directory() as path, Servers(path, durable=False) as servers:
         yield servers
+
+
+@contextmanager
+def throw_away_stack(workers: int = 1) -> Iterator[Standalone]:
+    """Everything on free ports and an empty state directory, without durability."""
+    with state_directory() as path:
+        options = StandaloneOptions(
+            path, port=free_port(), inference_port=free_port(), workers=workers, durable=False
+        )
+        with Standalone(options) as standalone:
+            yield standalone
 
 
 def make_template(servers: Servers) -> None:
@@ -95,6 +107,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
+    """Whether the condition holds before time is up."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def is_alive(pid: int) -> bool:

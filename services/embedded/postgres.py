@@ -42,6 +42,14 @@ INITDB = (
 
 OLD_BACKENDS_REMAIN = "shared memory block"  # until the backends of a killed postmaster notice
 
+FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait for every client to leave
+
+
+def end_leftover(data: Path) -> None:
+    """End the server that a killed supervisor left on `data`; raises `StillRunning`."""
+    home = data / "postgres"
+    end_stale(home / "postmaster.pid", home, FAST_SHUTDOWN, STOP_S)
+
 
 class Postgres(Child):
     """The server whose files lie in the state directory. The directory must be held."""
@@ -63,7 +71,7 @@ class Postgres(Child):
             log=state.logs / "postgres.log",
             env=ENVIRONMENT,
             account=state.account(),
-            ending=Ending(signal.SIGINT, orphaned=signal.SIGINT, grace_s=STOP_S),  # SIGINT: fast
+            ending=Ending(FAST_SHUTDOWN, orphaned=FAST_SHUTDOWN, grace_s=STOP_S),
         )
 
     @property
@@ -78,7 +86,7 @@ class Postgres(Child):
         """
         if not self._data.exists():
             self._initialise()
-        end_stale(self._data / "postmaster.pid", self._data, self.ending.stop, STOP_S)
+        end_leftover(self._data.parent)
         deadline = time.monotonic() + START_S
         while not self._starts(deadline):
             time.sleep(0.1)

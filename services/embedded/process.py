@@ -90,7 +90,9 @@ class Child:
                 start_new_session=True,
             )
 
-    def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
+    def wait_ready(
+        self, ready: Callable[[], bool], timeout_s: float, *, every_s: float = POLL_S
+    ) -> None:
         """Return once `ready()` holds; raises `ChildFailed` when the process ends or time is up."""
         deadline = time.monotonic() + timeout_s
         while not ready():
@@ -100,7 +102,7 @@ class Child:
                 raise ChildFailed(
                     f"{self.name} was not ready within {timeout_s:g} s; {self._tail()}"
                 )
-            time.sleep(POLL_S)
+            time.sleep(every_s)
 
     def run(self, timeout_s: float) -> None:
         """Start a process that ends by itself and wait for it.
@@ -134,12 +136,17 @@ class Child:
             self._process.wait(max(0.0, self._give_up_at - time.monotonic()))
         self.reap()
 
+    def kill(self) -> None:
+        """Kill the process and its group without waiting."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM when all are zombies
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def reap(self) -> None:
         """Kill whatever the process left in its group, and forget it."""
         if self._process is None:
             return
-        with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
         self._process = self._give_up_at = None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from services.embedded import postgres, valkey
 from services.embedded.postgres import Postgres
 from services.embedded.state import StateDirectory
 from services.embedded.valkey import Valkey
@@ -105,3 +106,22 @@ class Servers:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def erase(state_dir: str | Path) -> None:
+    """Remove the directory and its data, wherever they lie.
+
+    Raises `StateDirectoryInUse`, and `StillRunning` when a leftover server does not end.
+    """
+    state = StateDirectory(state_dir)
+    state.acquire()
+    try:
+        data = (state.path / "data").resolve()
+        if data.exists():
+            postgres.end_leftover(data)
+            valkey.end_leftover(data)
+            shutil.rmtree(state.sockets())
+            shutil.rmtree(data)
+        shutil.rmtree(state.path)
+    finally:
+        state.release()

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import stat
 import sys
 import tempfile
@@ -42,6 +41,11 @@ class StateDirectory:
         self.logs = self.path / "logs"
         self._lock: IO[str] | None = None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the directory."""
+        return self._lock is not None
+
     def acquire(self) -> None:
         """Hold the directory, making what is missing in it.
 
@@ -58,14 +62,17 @@ class StateDirectory:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise StateDirectoryInUse(
-                f"{self.path} is in use by process {_pid_in(self.path / 'lock')}; stop it with "
-                f"`unroll down --state-dir {self.path}` or choose another with --state-dir"
-            ) from None
+            raise self._refusal(_pid_in(self.path / "lock")) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
+
+    def refuse_if_held(self) -> None:
+        """Raises `StateDirectoryInUse` when someone holds the directory, as `acquire` would."""
+        pid = holder(self.path)
+        if pid is not None:
+            raise self._refusal(pid)
 
     def release(self) -> None:
         if self._lock is not None:
@@ -106,6 +113,12 @@ class StateDirectory:
             write_private(file, {name: secrets.token_urlsafe(24) for name in SECRET_NAMES})
         return str(json.loads(file.read_text())[name])
 
+    def _refusal(self, pid: int | None) -> StateDirectoryInUse:
+        return StateDirectoryInUse(
+            f"{self.path} is in use by process {pid}; stop it with "
+            f"`unroll down --state-dir {self.path}` or choose another with --state-dir"
+        )
+
     def _make_data(self, link: Path) -> None:
         account = self.account()
         if account.reaches(self.path):
@@ -138,16 +151,6 @@ def holder(state_dir: str | Path) -> int | None:
         except BlockingIOError:
             return _pid_in(path)
     return None
-
-
-def erase(state_dir: str | Path) -> None:
-    """Remove the directory and its data, wherever they lie; raises `StateDirectoryInUse`."""
-    state = StateDirectory(state_dir)
-    state.acquire()
-    if (state.path / "data").exists():
-        shutil.rmtree((state.path / "data").resolve())
-    shutil.rmtree(state.path)
-    state.release()
 
 
 def _pid_in(lock: Path) -> int | None:

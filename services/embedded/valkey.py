@@ -1,6 +1,7 @@
 """A Valkey server of our own: its settings, its start and its end."""
 
 import signal
+from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
@@ -10,6 +11,7 @@ from services.embedded.binaries import valkey_server
 from services.embedded.process import Child, Ending, end_stale
 from services.embedded.state import StateDirectory
 
+HOME, PID_FILE, SETTINGS_FILE = "valkey", "valkey.pid", "valkey.conf"
 START_S, STOP_S = 60.0, 30.0
 
 SETTINGS = {
@@ -22,15 +24,21 @@ SETTINGS = {
 DURABILITY = {True: {"appendonly": "yes", "appendfsync": "everysec"}, False: {"appendonly": "no"}}
 
 
+def end_leftover(data: Path) -> None:
+    """End the server that a killed supervisor left on `data`; raises `StillRunning`."""
+    home = data / HOME
+    end_stale(home / PID_FILE, home / SETTINGS_FILE, signal.SIGTERM, STOP_S)
+
+
 class Valkey(Child):
     """The server whose files lie in the state directory. The directory must be held."""
 
     def __init__(self, state: StateDirectory, *, durable: bool) -> None:
         account = state.account()
-        self._home = state.data() / "valkey"
+        self._home = state.data() / HOME
         self._socket = state.sockets() / "valkey.sock"
-        self._pid_file = self._home / "valkey.pid"
-        self._settings = self._home / "valkey.conf"
+        self._pid_file = self._home / PID_FILE
+        self._settings = self._home / SETTINGS_FILE
         self._password = state.secret("valkey")
         self._durable = durable
         super().__init__(
@@ -54,7 +62,7 @@ class Valkey(Child):
         """
         self._home.mkdir(exist_ok=True)
         self.account.take(self._home, 0o700)
-        end_stale(self._pid_file, self._settings, self.ending.stop, STOP_S)
+        end_leftover(self._home.parent)
         self._write_settings()
         super().start()
         self.wait_ready(self._answers, START_S)

@@ -7,8 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,21 +17,20 @@ import redis
 from services.embedded import binaries
 from services.embedded.accounts import Account
 from services.embedded.process import end_stale
-from services.embedded.servers import Servers
+from services.embedded.servers import Servers, erase
 from services.embedded.state import (
     StateDirectory,
     StateDirectoryInUse,
     StateDirectoryUnusable,
-    erase,
     holder,
 )
-from tests.servers import is_alive, is_root, libpq_url, state_directory
+from tests.servers import is_alive, is_root, libpq_url, state_directory, wait_for
 
 ROOT = Path(__file__).parents[2]
 START_AND_WAIT = """
 import asyncio, sys
 sys.modules.setdefault("async_timeout", asyncio)  # what redis-py takes it for before Python 3.11.3
-from services.embedded.servers import Servers
+from services.embedded.servers import Servers, erase
 with Servers(sys.argv[1]) as servers:
     print(servers.postgres.pid, servers.valkey.pid, flush=True)
     sys.stdin.readline()
@@ -59,15 +57,6 @@ def fetch(servers: Servers, query: str) -> object:
 
 def valkey(servers: Servers) -> redis.Redis:
     return redis.Redis.from_url(servers.redis_url, decode_responses=True)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def python_for(account: str) -> str | None:
