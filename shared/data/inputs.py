@@ -14,6 +14,8 @@ Tokens = Literal["char", "word", "list"]
 Floats = NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in 32 bits
+NOT_FINITE = "NaN and Infinity are not allowed: every number must be finite"
+TOO_LARGE = f"too large: numbers may reach {LARGEST:.2g}"
 _SPLITTERS: dict[str, Callable[[str], list[str]]] = {
     "char": list,
     "word": str.split,  # words stand between white space
@@ -129,9 +131,9 @@ def number(raw: object, path: str = "") -> float:
     if not isinstance(raw, int | float):
         raise InvalidInput(f"expected a number, got {json_word(raw)}", path)
     if isinstance(raw, float) and not math.isfinite(raw):
-        raise InvalidInput("NaN and Infinity are not allowed: every number must be finite", path)
+        raise InvalidInput(NOT_FINITE, path)
     if abs(raw) > LARGEST:
-        raise InvalidInput(f"too large: numbers may reach {LARGEST:.2g}", path)
+        raise InvalidInput(TOO_LARGE, path)
     return float(raw)
 
 

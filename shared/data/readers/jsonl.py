@@ -41,10 +41,15 @@ def _record(raw: object, where: str) -> Entry:
         return Fault(where, None, f'expected an object with "input", got {json_word(raw)}')
     for name in raw:
         if name not in _FIELDS:
-            return Fault(where, name, f"unknown field: a record has {', '.join(_FIELDS)}")
+            return Fault(where, _shown(name), f"unknown field: a record has {', '.join(_FIELDS)}")
     if "input" not in raw:
         return Fault(where, "input", "missing: every record needs an input")
     split = raw.get("split")
     if not isinstance(split, str | None):
         return Fault(where, "split", f"expected train, val or test, got {json_word(split)}")
     return Record(raw["input"], raw.get("target"), split, where)
+
+
+def _shown(name: str) -> str:
+    """A field's name as an answer can carry it: short, and free of half surrogate pairs."""
+    return name[:40].encode(errors="replace").decode()

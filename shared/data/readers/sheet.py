@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from shared.data.inputs import InvalidInput, number
+from shared.data.inputs import LARGEST, NOT_FINITE, TOO_LARGE, InvalidInput
 from shared.data.readers.lines import decode
 from shared.data.records import Faults, invalid
 
@@ -124,9 +125,20 @@ def _delimiter(header: str) -> str:
 
 def cell_number(cell: str) -> float:
     """The finite number in a cell; raises InvalidInput."""
-    text = cell.strip()
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if abs(value) <= LARGEST and "_" not in cell:  # Python reads 1_000, other programs do not
+        return value
+    raise InvalidInput(_why_no_number(cell.strip(), value))
+
+
+def _why_no_number(text: str, value: float) -> str:
     if not text:
-        raise InvalidInput("no value: every cell of this column needs a number")
+        return "no value: every cell of this column needs a number"
     if not _NUMBER.fullmatch(text):
-        raise InvalidInput(f"expected a number, got {text!r}")
-    return number(float(text))
+        return f"expected a number, got {text!r}"
+    if math.isinf(value) or math.isnan(value):
+        return NOT_FINITE
+    return TOO_LARGE
