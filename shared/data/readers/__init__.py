@@ -9,7 +9,7 @@ from typing import BinaryIO
 from shared.data.build import BuiltDataset, build_dataset
 from shared.data.options import DatasetOptions
 from shared.data.readers import csv, jsonl, text
-from shared.data.records import Entry, invalid
+from shared.data.records import Entry, InvalidDataset, invalid
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def detect_format(filename: str, head: bytes) -> str:
     """
     for magic, name in _NOT_YET.items():
         if head.startswith(magic):
-            raise invalid("file", "format", f"{name} is not offered yet: use {', '.join(READERS)}")
+            raise _not_offered(name)
     suffix = filename[filename.rfind(".") :].lower() if "." in filename else ""
     return _SUFFIXES.get(suffix) or _by_content(head)
 
@@ -60,5 +60,12 @@ def _by_content(head: bytes) -> str:
 
 def build_from_file(file: BinaryIO, format_name: str, options: DatasetOptions) -> BuiltDataset:
     """Read and build one uploaded file of a format in READERS; raises InvalidDataset."""
-    reader = READERS[format_name]
+    reader = READERS.get(format_name)
+    if reader is None:
+        raise _not_offered(format_name)
     return build_dataset(reader.read(file, options), options, stream=reader.stream)
+
+
+def _not_offered(format_name: str) -> InvalidDataset:
+    message = f"{format_name} is not offered yet: use {', '.join(READERS)}"
+    return invalid("file", "format", message)

@@ -69,6 +69,8 @@ def _check_header(names: list[str]) -> None:
     for name, count in Counter(names).items():
         if not name:
             raise invalid("line 1", None, "a column without a name: the first line names them")
+        if "\0" in name:
+            raise invalid("line 1", None, "a NUL character: text must not hold one")
         if count > 1:
             raise invalid("line 1", name, "two columns have this name: rename one")
 

@@ -153,6 +153,7 @@ BAD_FILES: list[tuple[str, str, dict[str, Any], str, str | None, str]] = [
     ("a cell too few", "a,b\n1,2\n3\n", {"window": 2}, "row 2 (line 3)", None, "1 cells"),
     ("a cell too many", "a,b\n1,2,3\n", {"window": 2}, "row 1 (line 2)", None, "3 cells"),
     ("an unnamed column", "a,\n1,2\n", {"window": 2}, "line 1", None, "without a name"),
+    ("a NUL in a name", "a,b\0\n1,2\n", {"window": 2}, "line 1", None, "NUL"),
     ("two columns of one name", "a,a\n1,2\n", {"window": 2}, "line 1", "a", "rename"),
     ("NaN", "a\n1\nnan\n3\n", {"window": 1}, "row 2 (line 3)", "a", "finite"),
     ("infinity", "a\n1\n-inf\n3\n", {"window": 1}, "row 2 (line 3)", "a", "finite"),
@@ -295,3 +296,12 @@ def test_a_format_is_known_by_the_name_else_by_the_content(
 def test_a_format_that_is_not_offered_is_named(head: bytes, name: str) -> None:
     with pytest.raises(InvalidDataset, match=f"{name} is not offered yet"):
         detect_format("data.csv", head)
+
+
+def test_a_reader_that_is_not_there_yet_is_named() -> None:
+    [fault] = faults_of(b"PAR1", "parquet")
+
+    assert (fault.field, fault.message) == (
+        "format",
+        "parquet is not offered yet: use jsonl, csv, text",
+    )
