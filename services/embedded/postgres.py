@@ -5,6 +5,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -109,8 +110,8 @@ class Postgres(Child):
         return True
 
     def _url(self, scheme: str) -> str:
-        password = self._state.secret("postgres")
-        return f"{scheme}://{SUPERUSER}:{password}@/{DATABASE}?host={self._sockets}&port={PORT}"
+        password, host = self._state.secret("postgres"), quote(str(self._sockets))
+        return f"{scheme}://{SUPERUSER}:{password}@/{DATABASE}?host={host}&port={PORT}"
 
     def _initialise(self) -> None:
         """Set up a draft and rename it, so that an interruption leaves nothing half-made."""

@@ -152,7 +152,10 @@ class Child:
 
     def obituary(self) -> str:
         """One line on how the process ended, then the end of its log."""
-        return f"{self.name} ended with exit code {self.exit_code}; {self._tail()}"
+        code = self.exit_code
+        assert code is not None, f"{self.name} is running"
+        how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+        return f"{self.name} ended {how}; {self._tail()}"
 
     def log_tail(self) -> str:
         """What the process wrote last, since its latest start."""

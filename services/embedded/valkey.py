@@ -1,7 +1,9 @@
 """A Valkey server of our own: its settings, its start and its end."""
 
+import json
 import signal
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -17,7 +19,7 @@ START_S, STOP_S = 60.0, 30.0
 SETTINGS = {
     "port": "0",  # the socket alone
     "unixsocketperm": "700",
-    "save": '""',
+    "save": "",  # no snapshots: the append-only file is what lasts
     "maxmemory-policy": "noeviction",  # a queue must not lose messages
     "set-proc-title": "no",  # the command line proves whose server it is
 }
@@ -53,7 +55,7 @@ class Valkey(Child):
     @property
     def url(self) -> str:
         """For redis-py: `unix://...`."""
-        return f"unix://:{self._password}@{self._socket}?db=0"
+        return f"unix://:{self._password}@{quote(str(self._socket))}?db=0"
 
     def start(self) -> None:
         """Start, and return once the server answers.
@@ -77,7 +79,10 @@ class Valkey(Child):
         }
         self._settings.touch(0o600)
         self.account.take(self._settings, 0o600)
-        self._settings.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        lines = [
+            f"{name} {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()
+        ]  # quoted
+        self._settings.write_text("".join(lines))
 
     def _answers(self) -> bool:
         # redis-py's default retries would sleep for seconds before they tell us "not yet"

@@ -264,6 +264,12 @@ def test_servers_run_in_a_directory_that_is_closed_to_their_account(state_dir: P
     assert not data.exists()
 
 
+def test_a_state_directory_may_have_any_name(state_dir: Path) -> None:
+    with Servers(state_dir / 'two wörds, "quoted" %20', durable=False) as servers:
+        assert fetch(servers, "SELECT 1") == 1
+        assert valkey(servers).ping()
+
+
 def test_binaries_out_of_reach_are_run_from_a_copy(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
