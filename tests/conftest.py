@@ -17,11 +17,17 @@ from tests.servers import (
 
 
 def forget_settings() -> None:
-    """Make the next reader of the settings, and the next user of the engine, start anew."""
+    """Make the next reader of the settings, and the next user of a connection, start anew."""
     from shared.config import get_settings
     from shared.db.engine import reset_engine
+    from shared.queue import get_redis, make_celery
 
-    get_settings.cache_clear()
+    if get_redis.cache_info().currsize:
+        get_redis().close()
+    if make_celery.cache_info().currsize:
+        make_celery().pool.force_close_all()
+    for cached in (get_settings, get_redis, make_celery):
+        cached.cache_clear()
     reset_engine()
 
 
