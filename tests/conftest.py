@@ -25,7 +25,7 @@ def forget_settings() -> None:
     if get_redis.cache_info().currsize:
         get_redis().close()
     if make_celery.cache_info().currsize:
-        make_celery().pool.force_close_all()
+        make_celery().pool.force_close_all()  # type: ignore[attr-defined]  # stubs are wrong
     for cached in (get_settings, get_redis, make_celery):
         cached.cache_clear()
     reset_engine()
