@@ -44,9 +44,9 @@ def store_upload(upload: Upload, owner: str, key: str | None) -> dict[str, Any]:
     digest = file_digest(cast("SpooledTemporaryFile[bytes]", upload.file), "sha256").hexdigest()
     num_bytes = upload.file.tell()
     _check_name(upload.name, digest, key)
-    format_name = upload.format if upload.format != "auto" else _detect(upload)
-    upload.file.seek(0)
     try:
+        format_name = upload.format if upload.format != "auto" else _detect(upload)
+        upload.file.seek(0)
         built = build_from_file(upload.file, format_name, options)
     except InvalidDataset as error:
         raise _refused(error) from error

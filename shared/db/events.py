@@ -21,3 +21,8 @@ class EventStore:
         """Oldest first, because events are a story."""
         query = select(EventRow).where(EventRow.job_id == job_id, EventRow.number > number)
         return self.db.scalars(query.order_by(EventRow.number).limit(limit)).all()
+
+    def last(self, job_id: str, limit: int) -> Sequence[EventRow]:
+        """The newest ones, oldest first."""
+        query = select(EventRow).where(EventRow.job_id == job_id)
+        return self.db.scalars(query.order_by(EventRow.number.desc()).limit(limit)).all()[::-1]

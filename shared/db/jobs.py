@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from shared.db.blobs import BlobStore
 from shared.db.events import EventStore
 from shared.db.ids import new_id
-from shared.db.pages import Page, newest_first
+from shared.db.pages import Page, newer_than, newest_first
 from shared.db.tables import AttemptRow, CheckpointRow, DatasetRow, JobRow
 from shared.jobs.errors import Conflict, JobNotFound
 from shared.jobs.resolve import Estimate
@@ -27,6 +27,7 @@ class JobFilter:
     status: tuple[str, ...] = ()
     dataset: str | None = None
     cell: str | None = None
+    mapping: str | None = None
     name_contains: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -36,6 +37,8 @@ class JobFilter:
             found.append(JobRow.status.in_(self.status))
         if self.cell:
             found.append(JobRow.cell == self.cell)
+        if self.mapping:
+            found.append(JobRow.spec["mapping"].as_string() == self.mapping)
         if self.name_contains:
             found.append(JobRow.name.icontains(self.name_contains, autoescape=True))
         if self.metadata:
@@ -94,6 +97,11 @@ class JobStore:
     def page(self, wanted: JobFilter, after: str | None, limit: int) -> Page[JobRow]:
         query = select(JobRow).where(*wanted.conditions())
         return newest_first(self.db, query, JobRow.id, after, limit)
+
+    def page_before(self, wanted: JobFilter, before: str, limit: int) -> Page[JobRow]:
+        """The page that ends where the one beginning with the id `before` begins."""
+        query = select(JobRow).where(*wanted.conditions())
+        return newer_than(self.db, query, JobRow.id, before, limit)
 
     def count(self, wanted: JobFilter) -> int:
         query = select(func.count()).select_from(JobRow).where(*wanted.conditions())

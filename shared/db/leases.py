@@ -13,7 +13,7 @@ from shared.jobs.states import LEASED, JobStatus
 
 SWEEP_LOCK = 727_001
 RESEND_AFTER_S = 5.0
-MAX_RESEND_S = 300.0
+MAX_RESEND_S = 60.0
 BACKOFF_S = 2.0  # doubled with every lost attempt
 MAX_BACKOFF_S = 60.0
 LOST = {
@@ -123,17 +123,23 @@ class LeaseStore:
 
     def _rescue(self, job: JobRow) -> None:
         status, reason = LOST[JobStatus(job.status)], f"lost its worker {job.worker}"
-        if status is JobStatus.QUEUED and job.attempt >= job.max_attempts:
+        num_lost = 1 + self._num_lost(job.id)
+        if status is JobStatus.QUEUED and num_lost >= job.max_attempts:
             status = JobStatus.FAILED
             job.error = JobError(
                 "lost_worker",
                 ErrorClass.INFRA,
-                f"The job lost its worker {job.attempt} times; its last worker was {job.worker}. "
+                f"The job lost its worker {num_lost} times; its last worker was {job.worker}. "
                 "See that worker's log (out of memory is the usual cause).",
             ).to_json()
-        delay = min(BACKOFF_S * 2 ** (job.attempt - 1), MAX_BACKOFF_S)
+        delay = min(BACKOFF_S * 2 ** (num_lost - 1), MAX_BACKOFF_S)
         job.not_before = func.now() + _seconds(delay)
         self.settle(job, status, "lost", reason)
+
+    def _num_lost(self, job_id: str) -> int:
+        """Attempts that ended with their worker; a worker that hands a job back costs none."""
+        lost = (AttemptRow.job_id == job_id) & (AttemptRow.outcome == "lost")
+        return self.db.scalars(select(func.count()).where(lost)).one()
 
     def unsent(self, num_messages: int) -> Sequence[str]:
         """Queued jobs whose wake-up message is missing.

@@ -28,11 +28,11 @@ TYPES = ("text", "text", "int8", "float8", "float8", "timestamptz")
 DOWNSAMPLED = text("""
     WITH bounds AS (
         SELECT min(step) AS low, max(step) AS high, count(*) AS num
-        FROM metrics WHERE job_id = :job_id AND name = :name
+        FROM metrics WHERE job_id = :job_id AND name = :name AND step > :after
     ), points AS (
         SELECT step, value, epoch, time, low, high, num,
                width_bucket(step, low, high + 1, :buckets) AS bucket
-        FROM metrics, bounds WHERE job_id = :job_id AND name = :name
+        FROM metrics, bounds WHERE job_id = :job_id AND name = :name AND step > :after
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY bucket ORDER BY value, step) AS smallest,
                   row_number() OVER (PARTITION BY bucket ORDER BY value DESC, step) AS largest
@@ -41,6 +41,20 @@ DOWNSAMPLED = text("""
     SELECT step, value, epoch, time FROM ranked
     WHERE num <= :max_points OR smallest = 1 OR largest = 1 OR step = high
     ORDER BY step
+""")
+
+
+# One probe of the primary key for each name: DISTINCT would read every point of the job.
+NAMES = text("""
+    WITH RECURSIVE found AS (
+        (SELECT name FROM metrics WHERE job_id = :job_id ORDER BY name LIMIT 1)
+        UNION ALL
+        SELECT (SELECT metrics.name FROM metrics
+                WHERE job_id = :job_id AND metrics.name > found.name
+                ORDER BY metrics.name LIMIT 1)
+        FROM found WHERE found.name IS NOT NULL
+    )
+    SELECT name FROM found WHERE name IS NOT NULL
 """)
 
 
@@ -63,16 +77,18 @@ class MetricStore:
         self.db.execute(delete(MetricRow).where(MetricRow.job_id == job_id, MetricRow.step > step))
 
     def names(self, job_id: str) -> Sequence[str]:
-        query = select(MetricRow.name).where(MetricRow.job_id == job_id).distinct()
-        return self.db.scalars(query.order_by(MetricRow.name)).all()
+        """Names of the job's curves, in order."""
+        return self.db.scalars(NAMES, {"job_id": job_id}).all()
 
-    def series(self, job_id: str, name: str, max_points: int) -> Sequence[Row[Any]]:
-        """Points (step, value, epoch, time) of a curve, at most about `max_points`.
+    def series(
+        self, job_id: str, name: str, max_points: int, after: int = -1
+    ) -> Sequence[Row[Any]]:
+        """Points (step, value, epoch, time) past step `after`, at most about `max_points`.
 
         Past that, each bucket of steps keeps its smallest and its largest value, so that no
         spike is lost, and the curve keeps its last point.
         """
-        wanted = {"job_id": job_id, "name": name, "max_points": max_points}
+        wanted = {"job_id": job_id, "name": name, "max_points": max_points, "after": after}
         return self.db.execute(DOWNSAMPLED, {**wanted, "buckets": max(1, max_points // 2)}).all()
 
     def rows(self, job_id: str, names: Sequence[str]) -> Iterable[Row[Any]]:

@@ -28,3 +28,12 @@ def newest_first(
         query = query.where(id_column < after)
     rows = db.scalars(query.order_by(id_column.desc()).limit(limit + 1)).all()
     return Page(rows[:limit], has_more=len(rows) > limit)
+
+
+def newer_than(
+    db: Session, query: Select[T], id_column: InstrumentedAttribute[Any], before: Any, limit: int
+) -> Page[T]:
+    """The `limit` rows just before the id `before`, ids descending; `has_more` = newer ones exist."""
+    newer = query.where(id_column > before).order_by(id_column).limit(limit + 1)
+    rows = db.scalars(newer).all()
+    return Page(rows[:limit][::-1], has_more=len(rows) > limit)

@@ -1,0 +1,90 @@
+"""The Celery application: `celery -A workers.app worker`. Torch is imported, CUDA never touched here.
+
+A forked child that came from here gets its own database connections, heart and sweeper.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+import torch
+from billiard import current_process
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
+
+from shared.config import get_settings
+from shared.db.engine import reset_engine
+from shared.logging import configure_logging
+from shared.queue import make_celery
+from shared.sweeper import Sweeper
+from workers.drain import start_draining
+from workers.lease import Heart
+
+app = make_celery()
+app.conf.imports = ["workers.tasks"]
+PR_SET_PDEATHSIG = 1
+
+
+class Process:
+    """What belongs to one training process."""
+
+    heart: Heart
+    sweeper: Sweeper
+
+
+@setup_logging.connect
+def _log_our_way(**_: object) -> None:
+    settings = get_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json)
+
+
+@worker_process_init.connect
+def _begin(**_: object) -> None:
+    die_with_parent()
+    reset_engine(close=False)
+    torch.set_num_threads(num_threads())
+    Process.heart = Heart(worker_name(), device_name())
+    Process.heart.start()
+    Process.sweeper = Sweeper(get_settings().sweep_every_s)
+    Process.sweeper.start()
+
+
+@worker_process_shutdown.connect
+def _end(**_: object) -> None:
+    Process.sweeper.stop()
+    Process.heart.stop()
+
+
+@worker_shutting_down.connect
+def _drain(**_: object) -> None:
+    start_draining()
+
+
+def worker_name() -> str:
+    """Host, main process and slot: a slot keeps its name when its process is replaced."""
+    index: int = getattr(current_process(), "index")  # noqa: B009 - only pool children have one
+    return f"{socket.gethostname()}-{os.getppid()}.{index + 1}"
+
+
+def device_name() -> str:
+    """`cpu`, or the name of the card; asked in the child alone."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def num_threads() -> int:
+    """Threads of one training process: as set, or the cores shared out."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    shared_out = max(1, (cores or 1) // int(os.environ.get("UNROLL_CONCURRENCY", "1")))
+    return get_settings().torch_threads or shared_out
+
+
+def die_with_parent() -> None:
+    """On Linux: a child never outlives the main process, even one killed by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,119 @@
+"""Owning a job: heartbeats from a thread of their own, the user's wish, fenced writes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from shared.config import get_settings
+from shared.db.engine import transaction
+from shared.db.leases import LeaseStore
+from shared.db.tables import JobRow
+from shared.db.workers import WorkerStore
+from shared.jobs.errors import LeaseLost
+from shared.jobs.states import JobStatus
+from shared.logging import get_logger
+from workers.drain import is_draining
+
+log = get_logger(__name__)
+T = TypeVar("T")
+LONGEST_BEAT_S = 1.0  # also how soon a cancellation is noticed
+WAIT_S = 0.2  # between tries while the database is away
+WISHES = {JobStatus.CANCELLING: JobStatus.CANCELLED, JobStatus.PAUSING: JobStatus.PAUSED}
+
+
+class StopAsked(Exception):
+    """Training is to stop at this step; `status` is what the job becomes."""
+
+    def __init__(self, status: JobStatus, outcome: str) -> None:
+        super().__init__(outcome)
+        self.status = status
+        self.outcome = outcome
+
+
+class Lease:
+    """One attempt's right to write. Every write goes through `write`, which checks it in SQL."""
+
+    def __init__(self, job_id: str, attempt: int, lease_s: float) -> None:
+        self.job_id, self.attempt, self.lease_s = job_id, attempt, lease_s
+        self.valid_until = time.monotonic() + lease_s
+        self.status: JobStatus | None = JobStatus.RUNNING
+
+    def renew(self) -> None:
+        """Extend the lease; counted from before the request, so never later than the server's view."""
+        asked_at = time.monotonic()
+        with transaction() as db:
+            self.status = LeaseStore(db).renew(self.job_id, self.attempt, self.lease_s)
+        self.valid_until = asked_at + self.lease_s
+
+    def check(self) -> None:
+        """Raise `LeaseLost` or `StopAsked` when training may not go on."""
+        if self.status is None or time.monotonic() > self.valid_until:
+            raise LeaseLost(f"attempt {self.attempt} no longer owns {self.job_id}")
+        if self.status in WISHES:
+            wish = WISHES[self.status]
+            raise StopAsked(wish, wish.value)
+        if is_draining():
+            raise StopAsked(JobStatus.QUEUED, "released")
+
+    def write(self, work: Callable[[Session, JobRow], T]) -> T:
+        """Run one transaction as the job's owner; while the database is away, wait for it.
+
+        Raises:
+            LeaseLost: the job is another attempt's now, or the database stayed away too long.
+        """
+        while True:
+            try:
+                with transaction() as db:
+                    return work(db, LeaseStore(db).owned(self.job_id, self.attempt))
+            except (OperationalError, InterfaceError) as error:
+                if time.monotonic() > self.valid_until or is_draining():
+                    raise LeaseLost("the database was away for longer than the lease") from error
+                time.sleep(WAIT_S)
+
+
+class Heart(threading.Thread):
+    """Says that this process lives, and keeps its lease; training cannot starve it."""
+
+    def __init__(self, worker: str, device: str) -> None:
+        super().__init__(name="heart", daemon=True)
+        self.worker, self.device = worker, device
+        self.lease: Lease | None = None
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        every_s = min(LONGEST_BEAT_S, get_settings().lease_s / 3)
+        while not self.stopped.wait(every_s):
+            try:
+                self.beat()
+            except SQLAlchemyError as error:
+                log.warning("heartbeat failed", error=str(error).splitlines()[0])
+
+    def beat(self) -> None:
+        lease = self.lease
+        if lease is not None and lease.status is not None:
+            lease.renew()
+        with transaction() as db:
+            WorkerStore(db).beat(self.worker, self.device, lease.job_id if lease else None)
+
+    @contextmanager
+    def holding(self, lease: Lease) -> Iterator[Lease]:
+        """Keep the lease alive while the block runs."""
+        self.lease = lease
+        try:
+            yield lease
+        finally:
+            self.lease = None
+
+    def stop(self) -> None:
+        """Leave: an idle worker that ends takes its name with it."""
+        self.stopped.set()
+        try:
+            with transaction() as db:
+                WorkerStore(db).leave(self.worker)
+        except SQLAlchemyError as error:
+            log.info("could not sign off", error=str(error).splitlines()[0])

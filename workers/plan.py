@@ -1,0 +1,120 @@
+"""From a job's spec and data to a training that is ready to begin. Knows no SQL."""
+
+from dataclasses import dataclass
+
+import torch
+
+from shared.data.batching import epoch_batches, num_batches
+from shared.data.encoding import Encoding
+from shared.data.table import DatasetTable, Split
+from shared.jobs.errors import ErrorClass, JobError
+from shared.jobs.resolve import metric_names, shape_of
+from shared.jobs.spec import JobSpec
+from shared.nn.network import Network
+from workers.training.evaluation import Evaluation
+from workers.training.loop import EpochBatches, Training
+from workers.training.losses import LOSSES
+from workers.training.monitor import Monitor
+from workers.training.optimizers import OptimizerPlan, build_optimizer
+
+
+class JobFailed(Exception):
+    """The job cannot succeed; trying again would not help."""
+
+    def __init__(self, error: JobError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that one attempt needs."""
+
+    spec: JobSpec
+    splits: dict[str, Split]
+    training: Training
+    evaluation: Evaluation
+    monitor: Monitor
+    steps_per_epoch: int
+    total_steps: int
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` takes CUDA where there is one."""
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if wanted == "cuda":
+        message = "The job asks for CUDA, which this worker does not have; use device auto or cpu."
+        raise JobFailed(JobError("no_cuda", ErrorClass.RESOURCE, message))
+    return torch.device("cpu")
+
+
+def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
+    """Seed everything, build the network, and lay out the epochs."""
+    encoding, wanted = table.encoding, spec.training
+    splits = {name: table.split(name) for name in ("train", "val", "test")}
+    per_epoch = num_batches(splits["train"], wanted.batch_size, wanted.tbptt_steps, wanted.seed)
+    total = wanted.epochs * per_epoch
+    total_steps = min(total, wanted.max_steps or total)
+    torch.manual_seed(wanted.seed)
+    network = Network(spec.network, shape_of(encoding)).to(device)
+    plan = _optimizer_plan(spec, total_steps)
+    return Plan(
+        spec=spec,
+        splits=splits,
+        training=Training(
+            network=network,
+            optimizer=build_optimizer(network.parameters(), plan),
+            plan=plan,
+            loss=LOSSES[wanted.loss],
+            batches=_epochs_of(splits["train"], spec),
+            epochs=wanted.epochs,
+            per_step=encoding.per_step,
+            clip_norm=wanted.clip_norm,
+            device=device,
+        ),
+        evaluation=_evaluation(spec, encoding),
+        monitor=_monitor(spec, has_val=len(splits["val"]) > 0),
+        steps_per_epoch=per_epoch,
+        total_steps=total_steps,
+    )
+
+
+def _epochs_of(split: Split, spec: JobSpec) -> EpochBatches:
+    wanted = spec.training
+    return lambda epoch: epoch_batches(
+        split, wanted.batch_size, wanted.tbptt_steps, wanted.seed, epoch
+    )
+
+
+def _optimizer_plan(spec: JobSpec, total_steps: int) -> OptimizerPlan:
+    optimizer, schedule = spec.training.optimizer, spec.training.schedule
+    return OptimizerPlan(
+        type=optimizer.type,
+        lr=optimizer.lr,
+        weight_decay=optimizer.weight_decay,
+        momentum=getattr(optimizer, "momentum", 0.0),
+        schedule=schedule.type,
+        warmup_steps=schedule.warmup_steps,
+        total_steps=total_steps,
+    )
+
+
+def _evaluation(spec: JobSpec, encoding: Encoding) -> Evaluation:
+    scaled = encoding.input if encoding.target.kind == "next" else encoding.target
+    return Evaluation(
+        loss=LOSSES[spec.training.loss],
+        names=metric_names(encoding),
+        output_kind=encoding.output_kind,
+        per_step=encoding.per_step,
+        scale=getattr(scaled, "std", None) if encoding.output_kind == "real" else None,
+    )
+
+
+def _monitor(spec: JobSpec, *, has_val: bool) -> Monitor:
+    stopping = spec.training.early_stopping
+    if stopping is not None:
+        return Monitor(stopping.metric, stopping.mode, stopping.patience)
+    return Monitor("val/loss" if has_val else "train/loss", "min", None)

@@ -1,0 +1,228 @@
+"""From a job row to checkpoints and back: the only meeting of SQL and training."""
+
+import time
+from typing import Any
+
+import torch
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from shared.config import get_settings
+from shared.data.batching import eval_batches
+from shared.data.table import DatasetTable
+from shared.db.blobs import BlobStore
+from shared.db.checkpoints import CheckpointStore
+from shared.db.datasets import DatasetStore
+from shared.db.engine import transaction
+from shared.db.events import EventStore
+from shared.db.leases import LeaseStore
+from shared.db.models import ModelStore
+from shared.db.tables import CheckpointRow, JobRow
+from shared.jobs.errors import CorruptBlob, ErrorClass, JobError, LeaseLost
+from shared.jobs.spec import JobSpec
+from shared.jobs.states import JobStatus
+from shared.logging import get_logger
+from shared.nn.catalog import kernel_of
+from shared.nn.checkpoint import build_network, unpack
+from shared.nn.network import Network
+from workers.lease import Heart, Lease, StopAsked
+from workers.plan import JobFailed, choose_device, make_plan
+from workers.recorder import Recorder
+from workers.saver import Saver
+from workers.training.evaluation import evaluate
+from workers.training.loop import Step, fit
+
+log = get_logger(__name__)
+
+
+def run_next(heart: Heart) -> None:
+    """Take the most urgent job and see it to its end; nothing to take is a quiet end."""
+    lease_s = get_settings().lease_s
+    with transaction() as db:
+        job = LeaseStore(db).claim(heart.worker, heart.device, lease_s)
+    if job is None:
+        return
+    lease = Lease(job.id, job.attempt, lease_s)
+    log.info("attempt starts", job_id=job.id, attempt=job.attempt)
+    with heart.holding(lease):
+        try:
+            _settle(job, lease)
+        except (LeaseLost, OperationalError, InterfaceError) as error:
+            log.warning("attempt abandoned", job_id=job.id, attempt=job.attempt, error=str(error))
+
+
+def _settle(job: JobRow, lease: Lease) -> None:
+    """Run the attempt and write down how it ended."""
+    try:
+        Attempt(job, lease).run()
+    except StopAsked as asked:
+        status, outcome = asked.status, asked.outcome
+        lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+    except (LeaseLost, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        _fail(lease, explain(error))
+
+
+def explain(error: Exception) -> JobError:
+    """Why a job failed, in words its owner can act on."""
+    if isinstance(error, JobFailed):
+        return error.error
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        advice = "Use a smaller training.batch_size, network.hidden_size or training.tbptt_steps."
+        return JobError("out_of_memory", ErrorClass.RESOURCE, f"{error} {advice}")
+    if isinstance(error, CorruptBlob):
+        return JobError("corrupt_blob", ErrorClass.DATA, f"{error} Upload the dataset again.")
+    log.error("unexpected error in training", exc_info=error)
+    message = f"{type(error).__name__}: {error} (the worker's log has the whole story)"
+    return JobError("unexpected", ErrorClass.INFRA, message)
+
+
+def _fail(lease: Lease, error: JobError) -> None:
+    def work(db: Session, job: JobRow) -> None:
+        job.error = error.to_json()
+        EventStore(db).add(job.id, "log", {"level": "error", "message": error.message})
+        LeaseStore(db).settle(job, JobStatus.FAILED, "failed", error.code)
+
+    lease.write(work)
+
+
+class Attempt:
+    """One worker's try at one job."""
+
+    def __init__(self, job: JobRow, lease: Lease) -> None:
+        self.job, self.lease = job, lease
+        self.spec = JobSpec.model_validate(job.spec)
+        self.started_at = time.monotonic()
+
+    def run(self) -> None:
+        """Train to the end and publish; raises whatever ends it before."""
+        self.plan = make_plan(self.spec, self._load_data(), choose_device(self.job.device))
+        self.recorder = Recorder(self.plan, self.lease, self.job.latest)
+        self.saver = Saver(self.plan, self.lease, self.recorder)
+        self.lease.write(self._note_kernel)
+        if self.job.attempt > 1:
+            self.saver.resume()
+        try:
+            self._train()
+        except StopAsked:
+            self._save_if_new({})
+            raise
+        self._finish()
+
+    def _load_data(self) -> DatasetTable:
+        with transaction() as db:
+            store = DatasetStore(db)
+            data = store.read(store.get(self.job.dataset_id or self.spec.dataset))
+        return DatasetTable.open(memoryview(data))
+
+    def _note_kernel(self, db: Session, job: JobRow) -> None:
+        job.kernel = kernel_of(self.spec.network)
+
+    def _train(self) -> None:
+        steps = fit(self.plan.training, self.spec.training.max_steps)
+        metrics: dict[str, float] = {}
+        for step in steps:
+            self.recorder.step(step)
+            self.lease.check()
+            self._check_runtime()
+            metrics = {}
+            if step.ends_epoch:
+                metrics = self._epoch_ended(step)
+                if self.plan.monitor.is_exhausted():
+                    steps.close()
+            elif self._is_due(step):
+                self.saver.save({})
+        if self.saver.saved_step != self.plan.training.position.step:
+            self._save_if_new(metrics or self._evaluated()[0])
+
+    def _epoch_ended(self, step: Step) -> dict[str, float]:
+        metrics, is_best = self._evaluated()
+        self.recorder.epoch_ended()
+        if is_best or (step.epoch + 1) % self.spec.checkpoint.every_epochs == 0:
+            self.saver.save(metrics)
+        return metrics
+
+    def _is_due(self, step: Step) -> bool:
+        every = self.spec.checkpoint.every_steps
+        return every is not None and step.number % every == 0
+
+    def _save_if_new(self, metrics: dict[str, float]) -> None:
+        if self.saver.saved_step != self.plan.training.position.step:
+            self.saver.save(metrics)
+
+    def _evaluated(self) -> tuple[dict[str, float], bool]:
+        """Validation metrics here and now, recorded, and whether they are the best so far."""
+        self.recorder.flush()
+        training = self.plan.training
+        metrics = self._measure(training.network, "val") or {
+            "train/loss": self.recorder.latest["train/loss"]
+        }
+        step = training.position.step
+        epoch = step / self.plan.steps_per_epoch
+        if len(self.plan.splits["val"]):
+            self.recorder.metrics(metrics, step, epoch)
+        monitor = self.plan.monitor
+        is_best = monitor.observe(metrics, step)
+        if is_best:
+            value = monitor.best_value
+            self.recorder.best = {"metric": monitor.metric, "value": value, "step": step}
+        self.recorder.flush()
+        return metrics, is_best
+
+    def _measure(self, network: Network, split: str) -> dict[str, float]:
+        """Metrics of a split under their names; none where it is empty."""
+        data = self.plan.splits[split]
+        if len(data) == 0:
+            return {}
+        batches = eval_batches(data, self.spec.training.batch_size)
+        device = self.plan.training.device
+        measured = evaluate(network, batches, self.plan.evaluation, device)
+        return {f"{split}/{name}": value for name, value in measured.items()}
+
+    def _check_runtime(self) -> None:
+        limit_s = self.spec.resources.max_runtime_s
+        if limit_s is not None and time.monotonic() - self.started_at > limit_s:
+            message = (
+                f"Training took longer than resources.max_runtime_s = {limit_s:g} s. "
+                "Raise it, or train fewer epochs."
+            )
+            raise JobFailed(JobError("max_runtime_exceeded", ErrorClass.RESOURCE, message))
+
+    def _finish(self) -> None:
+        """Test the best network as it was stored, publish it, and end the job: all or nothing."""
+        with transaction() as db:
+            store = CheckpointStore(db)
+            best = store.best(self.job.id) or store.latest(self.job.id)
+            assert best is not None
+            data = BlobStore(db).read_all(best.blob_id)
+        network = build_network(unpack(bytes(data))).to(self.plan.training.device)
+        step = self.plan.training.position.step
+        test = self._measure(network, "test")
+        self.recorder.metrics(test, step, step / self.plan.steps_per_epoch)
+        self.recorder.flush()
+        self.lease.write(lambda db, job: self._publish(db, job, best, test))
+        log.info("attempt succeeded", job_id=self.job.id, attempt=self.job.attempt)
+
+    def _publish(
+        self, db: Session, job: JobRow, best: CheckpointRow, test: dict[str, float]
+    ) -> None:
+        table = self.plan.splits["train"].encoding
+        columns: dict[str, Any] = {
+            "job_id": job.id,
+            "checkpoint_id": best.id,
+            "dataset": self.spec.dataset,
+            "network": self.spec.network.model_dump(mode="json"),
+            "shape": self.plan.training.network.shape.model_dump(mode="json"),
+            "encoding": table.model_dump(mode="json"),
+            "metrics": {**best.metrics, **test},
+            "num_parameters": job.estimate["num_parameters"],
+            "blob_id": best.blob_id,
+            "weights_sha256": best.weights_sha256,
+        }
+        assert job.model_name is not None
+        version = ModelStore(db).publish(job.model_name, **columns)
+        job.model_version = version.version
+        job.weights_sha256 = best.weights_sha256
+        job.progress = {**job.progress, "fraction": 1.0, "eta_s": 0.0}
+        LeaseStore(db).settle(job, JobStatus.SUCCEEDED, "succeeded")
