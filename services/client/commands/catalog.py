@@ -1,0 +1,86 @@
+"""Commands about what can be trained and what was: cells, models."""
+
+from typing import Annotated
+
+import typer
+
+from services.client.client import Cell, Model, NotFound, UnrollClient
+from services.client.commands.jobs import list_document
+from services.client.commands.options import Json, with_config
+from services.client.commands.output import note, print_fields, print_json, print_table
+from services.client.config import ClientConfig
+
+MODEL_COLUMNS = ("NAME", "VERSIONS", "DATASET", "CELL", "MAPPING", "PARAMETERS", "CREATED")
+VERSION_COLUMNS = ("VERSION", "CELL", "MAPPING", "METRICS", "JOB", "CREATED")
+models = typer.Typer(help="Trained networks: list, show.", no_args_is_help=True)
+
+
+@with_config
+def cells(
+    config: ClientConfig,
+    cell: Annotated[str | None, typer.Argument(help="Only this one, with its options.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recurrent cells."""
+    with UnrollClient(config=config) as client:
+        page = client.cells()
+    chosen = _find(page.data, cell) if cell else None
+    if as_json:
+        print_json(chosen.raw if chosen else page.raw)
+    elif chosen:
+        print_fields(chosen.raw)
+    else:
+        rows = ((found.type, found.title, found.equation) for found in page.data)
+        print_table(("TYPE", "TITLE", "EQUATION"), rows)
+
+
+@models.command("list")
+@with_config
+def list_models(config: ClientConfig, as_json: Json = False) -> None:
+    """List the models that can be called, newest first."""
+    with UnrollClient(config=config) as client:
+        found = list(client.models())
+    if as_json:
+        print_json(list_document([model.raw for model in found]))
+        return
+    print_table(MODEL_COLUMNS, (_row(model) for model in found if model.versions))
+    if not found:
+        note("No model yet: a job publishes one when it succeeds.")
+
+
+@models.command("show")
+@with_config
+def show_model(
+    config: ClientConfig,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    as_json: Json = False,
+) -> None:
+    """Show a model's versions, the newest first."""
+    with UnrollClient(config=config) as client:
+        found = client.model(model)
+    if as_json:
+        print_json(found.raw)
+    else:
+        print_table(VERSION_COLUMNS, _version_rows(found))
+
+
+def _find(cells: list[Cell], name: str) -> Cell:
+    for cell in cells:
+        if cell.type == name:
+            return cell
+    known = ", ".join(cell.type for cell in cells)
+    raise NotFound(404, "not_found", f"There is no cell {name!r}; there are {known}.")
+
+
+def _row(model: Model) -> tuple[object, ...]:
+    newest = model.versions[0]
+    cell = newest.network["cell"]["type"]
+    facts = (newest.dataset, cell, newest.mapping, newest.num_parameters, newest.created_at)
+    return (model.name, len(model.versions), *facts)
+
+
+def _version_rows(model: Model) -> list[tuple[object, ...]]:
+    return [
+        (v.version, v.network["cell"]["type"], v.mapping, v.metrics, v.job_id, v.created_at)
+        for v in model.versions
+    ]

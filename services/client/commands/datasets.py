@@ -1,0 +1,132 @@
+"""Commands about datasets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.client.client import Dataset, UnrollClient
+from services.client.commands.exits import Code, CommandError
+from services.client.commands.jobs import list_document
+from services.client.commands.options import Json, with_config
+from services.client.commands.output import (
+    line,
+    note,
+    num_bytes,
+    print_fields,
+    print_json,
+    print_table,
+)
+from services.client.config import ClientConfig
+
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")]
+COLUMNS = ("NAME", "SOURCE", "TRAIN", "VAL", "TEST", "INPUT", "TARGET", "MAPPING")
+app = typer.Typer(help="Datasets: list, show, preview, upload, delete.", no_args_is_help=True)
+
+
+@app.command("list")
+@with_config
+def list_(config: ClientConfig, as_json: Json = False) -> None:
+    """List built-in and uploaded datasets."""
+    with UnrollClient(config=config) as client:
+        found = list(client.datasets())
+    if as_json:
+        print_json(list_document([dataset.raw for dataset in found]))
+    else:
+        print_table(COLUMNS, (_row(dataset) for dataset in found))
+
+
+@app.command()
+@with_config
+def show(config: ClientConfig, dataset: DatasetName, as_json: Json = False) -> None:
+    """Show one dataset: size, splits, schema, lengths."""
+    with UnrollClient(config=config) as client:
+        found = client.dataset(dataset)
+    if as_json:
+        print_json(found.raw)
+    else:
+        print_fields(_fields(found))
+
+
+@app.command()
+@with_config
+def preview(
+    config: ClientConfig,
+    dataset: DatasetName,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many records.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Print the first records of a split, one JSON object a line."""
+    with UnrollClient(config=config) as client:
+        found = client.preview(dataset, split=split, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    for record in found["data"]:
+        line(json.dumps(record, ensure_ascii=False))
+
+
+@app.command()
+@with_config
+def upload(
+    config: ClientConfig,
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="auto, jsonl, csv or text.")] = "auto",
+    options: Annotated[str | None, typer.Option(help="JSON: how to read and split it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Upload a file of records; prints the id of the dataset."""
+    chosen = _parse(options or "{}")
+    with UnrollClient(config=config) as client:
+        found = client.upload(path, name=name, format=format_, options=chosen)
+    if as_json:
+        print_json(found.raw)
+        return
+    line(found.id)
+    note(f"{found.name}: {found.splits}; train on it with `unroll submit --dataset {found.name}`.")
+
+
+@app.command()
+@with_config
+def delete(config: ClientConfig, dataset: DatasetName) -> None:
+    """Delete an uploaded dataset that no unfinished job needs."""
+    with UnrollClient(config=config) as client:
+        client.delete_dataset(dataset)
+    note(f"Deleted {dataset}.")
+
+
+def _parse(text: str) -> dict[str, object]:
+    try:
+        options = json.loads(text)
+    except ValueError as fault:
+        raise CommandError(f"--options is not JSON: {fault}", Code.USAGE) from fault
+    if not isinstance(options, dict):
+        raise CommandError('--options is no JSON object; write {"tokens": "char"}', Code.USAGE)
+    return options
+
+
+def _row(dataset: Dataset) -> tuple[object, ...]:
+    splits = [dataset.splits.get(name, 0) for name in ("train", "val", "test")]
+    kinds = [dataset.schema_.get(side, {}).get("kind", "-") for side in ("input", "target")]
+    return (dataset.name, dataset.source, *splits, *kinds, ", ".join(dataset.mappings))
+
+
+def _fields(dataset: Dataset) -> dict[str, object]:
+    about = dataset.raw.get("about", {})
+    facts = {name: about.get(name) for name in ("title", "row", "source", "licence")}
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        **facts,
+        "format": dataset.format,
+        "size": num_bytes(dataset.bytes),
+        "splits": dataset.splits,
+        "input": dataset.schema_.get("input"),
+        "target": dataset.schema_.get("target"),
+        "lengths": dataset.lengths,
+        "mappings": ", ".join(dataset.mappings),
+        "created": dataset.created_at,
+    }

@@ -1,0 +1,138 @@
+"""How data and notes reach a person or a pipe: data on stdout, notes on stderr; asks no service."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from services.client.errors import ApiError
+
+STATUS_STYLES = {
+    "queued": "dim",
+    "running": "blue",
+    "cancelling": "yellow",
+    "pausing": "yellow",
+    "paused": "yellow",
+    "succeeded": "green",
+    "failed": "bold red",
+    "cancelled": "magenta",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "bold red",
+}
+LONGEST_CELL = 60
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def err() -> Console:
+    """The console for notes, made when asked for: tests and pipes replace stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def note(text: str) -> None:
+    """A sentence for a person, on stderr."""
+    err().print(escape(text), soft_wrap=True)
+
+
+def show_error(error: Exception) -> None:
+    """Why a command ended, with every fault the service listed."""
+    console = err()
+    console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    if not isinstance(error, ApiError):
+        return
+    for fault in error.details if len(error.details) > 1 else ():
+        console.print(escape(f"  {fault_line(fault)}"), soft_wrap=True)
+    if error.status >= 500:
+        console.print(f"[dim]request {error.request_id}[/]")
+
+
+def fault_line(fault: Mapping[str, Any]) -> str:
+    """One fault: where it is, then what it is."""
+    place = " ".join(str(fault[key]) for key in ("where", "field") if fault.get(key))
+    place = place or str(fault.get("param") or "")
+    return f"{place}: {fault.get('message')}" if place else str(fault.get("message"))
+
+
+def print_json(document: object, *, one_line: bool = False) -> None:
+    """One JSON document on stdout."""
+    text = json.dumps(document, ensure_ascii=False, indent=None if one_line else 2)
+    line(text)
+
+
+def line(text: str) -> None:
+    """One line of data on stdout, there at once for whoever reads the pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for a person; for a pipe, tab-separated lines under a header, nothing cut."""
+    texts = [[cell_text(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *texts]:
+            line("\t".join(" ".join(text.split()) for text in row))
+        return
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in texts:
+        table.add_row(*(Text(short(text), STATUS_STYLES.get(text, "")) for text in row))
+    Console(highlight=False).print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Names and values, one a line; what is None is left out."""
+    texts = {name: cell_text(value) for name, value in fields.items() if value is not None}
+    if not sys.stdout.isatty():
+        for name, text in texts.items():
+            line(f"{name}\t{' '.join(text.split())}")
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, text in texts.items():
+        table.add_row(Text(name, "dim"), Text(text, STATUS_STYLES.get(text, "")))
+    Console(highlight=False).print(table)
+
+
+def cell_text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def short(text: str, longest: int = LONGEST_CELL) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def duration(seconds: float | None) -> str:
+    """Two units at most: `1 h 5 min`, `12 s`."""
+    if seconds is None:
+        return "-"
+    rest = max(0, round(seconds))
+    parts = []
+    for size, unit in UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def age(moment: datetime) -> str:
+    return f"{duration((datetime.now(UTC) - moment).total_seconds())} ago"
+
+
+def num_bytes(count: float) -> str:
+    """`3.2 MB`; decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

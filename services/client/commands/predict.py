@@ -1,0 +1,131 @@
+"""The command that calls a trained network."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.client.client import Prediction, UnrollClient
+from services.client.commands.exits import Code, CommandError
+from services.client.commands.options import Json, with_config
+from services.client.commands.output import cell_text, line, print_json, print_table, short
+from services.client.config import ClientConfig
+
+BATCH = 256  # inputs of one request; the service takes 1,024
+TOP = 3
+Output = dict[str, Any]
+
+
+@with_config
+def predict(
+    config: ClientConfig,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Text, or a JSON array of numbers or symbols."),
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="A version; default: the newest.")] = None,
+    file: Annotated[Path | None, typer.Option(help="JSON lines; - = standard input.")] = None,
+    text: Annotated[bool, typer.Option("--text", help="Never read an INPUT as JSON.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Call a trained network on arguments, a file or standard input."""
+    sequences = _from_arguments(inputs, is_text=text) if inputs else list(_from_lines(file))
+    if not sequences:
+        raise CommandError("give at least one input", Code.USAGE)
+    with UnrollClient(config=config) as client:
+        found = predict_all(client, model, sequences, version)
+    if as_json:
+        print_json(found.raw)
+    elif file is None and sys.stdout.isatty():
+        rows = zip(sequences, found.outputs, strict=True)
+        print_table(("INPUT", "OUTPUT"), ((shown(x), describe(y)) for x, y in rows))
+    else:
+        for output in found.outputs:
+            line(describe(output))
+
+
+def predict_all(
+    client: UnrollClient, model: str, inputs: Sequence[Any], version: str | None = None
+) -> Prediction:
+    """One prediction for any number of inputs, all of the same version."""
+    found = client.predict(model, inputs[:BATCH], version=version)
+    for start in range(BATCH, len(inputs), BATCH):
+        batch = inputs[start : start + BATCH]
+        found.outputs += client.predict(model, batch, version=found.version).outputs
+    found.raw["outputs"] = found.outputs
+    return found
+
+
+def describe(output: Output) -> str:
+    """An output for a person: a label with its nearest rivals, or the numbers."""
+    for key, text in TEXTS.items():
+        if key in output:
+            return text(output)
+    return json.dumps(output, ensure_ascii=False)
+
+
+def top(output: Output) -> str:
+    """The most probable labels, the first one first."""
+    ranked = sorted(output["probabilities"].items(), key=lambda item: -item[1])[:TOP]
+    return "  ".join(f"{label} {probability:.2f}" for label, probability in ranked)
+
+
+TEXTS: dict[str, Callable[[Output], str]] = {
+    "label": top,
+    "value": lambda output: cell_text(output["value"]),
+    "text": lambda output: str(output["text"]),
+    "labels": lambda output: " ".join(map(str, output["labels"])),
+    "values": lambda output: json.dumps(output["values"]),
+    "probabilities": lambda output: json.dumps(output["probabilities"]),
+}
+
+
+def shown(sequence: object) -> str:
+    return short(sequence if isinstance(sequence, str) else json.dumps(sequence))
+
+
+def _from_arguments(texts: Sequence[str], *, is_text: bool) -> list[Any]:
+    return [text if is_text else _array_or_text(text) for text in texts]
+
+
+def _array_or_text(text: str) -> object:
+    """A JSON array when it is one; everything else, `42` and `"x"` too, is text as it stands."""
+    if not text.lstrip().startswith("["):
+        return text
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return text
+
+
+def _from_lines(file: Path | None) -> Iterator[Any]:
+    """Each line is an input, or a record with one, as in a dataset's JSON lines."""
+    if file is None and sys.stdin.isatty():
+        raise CommandError("give inputs as arguments, by --file, or on standard input", Code.USAGE)
+    for number, text in enumerate(_lines(file), 1):
+        if not text.strip():
+            continue
+        try:
+            value = json.loads(text, parse_constant=_refuse_constant)
+        except ValueError as fault:
+            raise CommandError(f"line {number} is not JSON: {fault}", Code.INVALID) from fault
+        yield value.get("input") if isinstance(value, dict) else value
+
+
+def _lines(file: Path | None) -> Iterator[str]:
+    if file is None or str(file) == "-":
+        yield from sys.stdin
+        return
+    try:
+        with file.open(encoding="utf-8") as opened:
+            yield from opened
+    except (OSError, UnicodeDecodeError) as fault:
+        raise CommandError(f"--file {file}: {fault}", Code.USAGE) from fault
+
+
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is no number that can be sent")

@@ -1,0 +1,177 @@
+"""A job followed to its end, as a progress bar, as plain lines or as JSON lines; submits nothing."""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from services.client.client import Event, Job, TimedOut, UnrollClient
+from services.client.commands.output import cell_text, duration, err, line, note, print_json
+
+TICK_S = 1.0
+MAIN_METRICS = ("train/loss", "val/loss", "val/accuracy", "val/token_accuracy", "val/mae")
+FOR_CHARTS = ("train/grad_norm", "train/lr", "train/examples_per_s")  # too much for a line
+T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """What is shown of a job while it runs."""
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+
+    def tick(self, job: Job) -> None:
+        """The job as it is now, about once a second."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class JsonLines:
+    """One line of JSON an event, on stdout."""
+
+    def event(self, event: Event) -> None:
+        print_json(event.raw, one_line=True)
+
+    def tick(self, job: Job) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainLines:
+    """One line an event: to stdout, or as notes to stderr."""
+
+    def __init__(self, *, notes: bool = False) -> None:
+        self._write = note if notes else line
+
+    def event(self, event: Event) -> None:
+        self._write(event_line(event))
+
+    def tick(self, job: Job) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Bar:
+    """A progress bar with loss and time to go, on stderr."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        self._progress = Progress(*columns, console=err())
+        self._task = self._progress.add_task("", total=1.0, text="")
+        self._progress.start()
+
+    def event(self, event: Event) -> None:
+        if event.type == "log" or (event.type == "status" and event.data.get("reason")):
+            self._progress.console.print(event_line(event), style="dim", markup=False)
+
+    def tick(self, job: Job) -> None:
+        description = job.status
+        if job.status == "queued" and job.queue_position:
+            description = f"queued, place {job.queue_position}"
+        self._progress.update(
+            self._task,
+            completed=job.progress.fraction,
+            description=description,
+            text=progress_text(job),
+        )
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def watcher_for(*, as_json: bool) -> Watcher:
+    """JSON if asked for; a bar for a person at a terminal; else lines for the pipe."""
+    if as_json:
+        return JsonLines()
+    return Bar() if sys.stdout.isatty() and sys.stderr.isatty() else PlainLines()
+
+
+def follow(
+    client: UnrollClient, job_id: str, watcher: Watcher, *, wait_s: float | None = None
+) -> Job:
+    """Show a job until it has ended, and return it; raises `TimedOut`, and leaves it running."""
+    seen = time.monotonic() - TICK_S
+    try:
+        for event in ticking(client.stream(job_id), TICK_S, wait_s):
+            if event is not None:
+                watcher.event(event)
+            if time.monotonic() - seen >= TICK_S:
+                watcher.tick(client.job(job_id))
+                seen = time.monotonic()
+        job = client.job(job_id)
+        watcher.tick(job)
+    finally:
+        watcher.close()
+    return job
+
+
+def ticking(items: Iterator[T], tick_s: float, wait_s: float | None = None) -> Iterator[T | None]:
+    """The items, and None whenever none came for a tick; raises `TimedOut` after `wait_s`."""
+    arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for item in items:
+                arrived.put(("item", item))
+            arrived.put(("end", None))
+        except BaseException as fault:
+            arrived.put(("fault", fault))
+
+    threading.Thread(target=read, daemon=True).start()
+    deadline = time.monotonic() + wait_s if wait_s is not None else float("inf")
+    while True:
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
+            raise TimedOut(f"the job has not ended within {wait_s:g} s; it goes on")
+        try:
+            kind, value = arrived.get(timeout=min(tick_s, remaining_s))
+        except queue.Empty:
+            yield None
+            continue
+        if kind == "end":
+            return
+        if kind == "fault":
+            raise value
+        yield value
+
+
+def event_line(event: Event) -> str:
+    """An event as one line: what it is, then its fields."""
+    fields = dict(event.data)
+    for name in ("values", "metrics"):  # the numbers themselves, not what they hang on
+        inner = fields.pop(name, None)
+        fields |= inner if isinstance(inner, dict) else {}
+    subject = str(fields.pop("status", "") or fields.pop("message", "") or event.type)
+    shown = {name: value for name, value in fields.items() if name not in FOR_CHARTS}
+    texts = [f"{name} {cell_text(value)}" for name, value in shown.items() if value is not None]
+    return "  ".join([subject, *texts])
+
+
+def progress_text(job: Job) -> str:
+    """Epoch, the main numbers and the time to go."""
+    progress = job.progress
+    parts = []
+    if progress.epochs:
+        parts.append(f"epoch {min(int(progress.epoch) + 1, progress.epochs)}/{progress.epochs}")
+    parts += metric_texts(job)
+    if progress.eta_s is not None and not job.is_final:
+        parts.append(f"{duration(progress.eta_s)} to go")
+    return "  ".join(parts)
+
+
+def metric_texts(job: Job) -> list[str]:
+    return [f"{name} {cell_text(job.latest[name])}" for name in MAIN_METRICS if name in job.latest]
