@@ -48,7 +48,6 @@ def _log_our_way(**_: object) -> None:
 def _begin(**_: object) -> None:
     die_with_parent()
     reset_engine(close=False)
-    torch.set_num_threads(num_threads())
     Process.heart = Heart(worker_name(), device_name())
     Process.heart.start()
     Process.sweeper = Sweeper(get_settings().sweep_every_s)
@@ -75,13 +74,6 @@ def worker_name() -> str:
 def device_name() -> str:
     """`cpu`, or the name of the card; asked in the child alone."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-
-
-def num_threads() -> int:
-    """Threads of one training process: as set, or the cores shared out."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    shared_out = max(1, (cores or 1) // int(os.environ.get("UNROLL_CONCURRENCY", "1")))
-    return get_settings().torch_threads or shared_out
 
 
 def die_with_parent() -> None:

@@ -29,6 +29,7 @@ from workers.lease import Heart, Lease, StopAsked
 from workers.plan import JobFailed, choose_device, make_plan
 from workers.recorder import Recorder
 from workers.saver import Saver
+from workers.threads import threads_for
 from workers.training.evaluation import evaluate
 from workers.training.loop import Step, fit
 
@@ -97,6 +98,7 @@ class Attempt:
 
     def run(self) -> None:
         """Train to the end and publish; raises whatever ends it before."""
+        torch.set_num_threads(threads_for(self.spec))
         self.plan = make_plan(self.spec, self._load_data(), choose_device(self.job.device))
         self.recorder = Recorder(self.plan, self.lease, self.job.latest)
         self.saver = Saver(self.plan, self.lease, self.recorder)

@@ -1,0 +1,29 @@
+"""The inference service: it serves what was trained. The only service that loads torch."""
+
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI
+
+from services.http.auth import require_key
+from services.http.errors import RESPONSES, add_error_handlers
+from services.http.health import health_router
+from services.http.middleware import RequestMiddleware
+from services.inference.registry import Registry
+from services.inference.router import router
+from shared.config import get_settings
+
+
+def create_app() -> FastAPI:
+    app = FastAPI(
+        title="unroll inference",
+        summary="Serves trained recurrent networks.",
+        version=version("unroll"),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.registry = Registry(get_settings().model_cache_bytes)
+    app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
+    app.include_router(health_router())
+    app.add_middleware(RequestMiddleware, service="inference")
+    add_error_handlers(app)
+    return app

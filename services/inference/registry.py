@@ -1,0 +1,90 @@
+"""Loaded networks: read from Postgres when first asked for, kept while they fit in memory."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import nn
+
+from shared.data.encoding import Encoding
+from shared.db.blobs import BlobStore
+from shared.db.engine import transaction
+from shared.db.models import LATEST, ModelStore
+from shared.nn.checkpoint import build_network, unpack
+from shared.nn.network import Network
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A published network, ready to be used by any thread."""
+
+    name: str
+    version: int
+    network: Network
+    encoding: Encoding
+    num_bytes: int
+
+
+class Registry:
+    """Knows memory and SQL, not HTTP. Loading one model never blocks another."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._loaded: OrderedDict[Key, Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading: dict[Key, threading.Lock] = {}
+
+    def get(self, name: str, version: str = LATEST) -> Loaded:
+        """The version that is published now under this name.
+
+        Raises:
+            ModelNotFound: there is no such model or version.
+            CorruptBlob: its stored bytes are damaged.
+        """
+        with transaction() as db:
+            number = ModelStore(db).version(name, version).version
+        key = (name, number)
+        with self._lock:
+            found = self._touch(key)
+            gate = self._loading.setdefault(key, threading.Lock())
+        if found is not None:
+            return found
+        with gate:
+            with self._lock:
+                found = self._touch(key)
+            return found or self._keep(key, load(name, number))
+
+    def _touch(self, key: Key) -> Loaded | None:
+        found = self._loaded.get(key)
+        if found is not None:
+            self._loaded.move_to_end(key)
+        return found
+
+    def _keep(self, key: Key, loaded: Loaded) -> Loaded:
+        with self._lock:
+            self._loaded[key] = loaded
+            self._loading.pop(key, None)
+            while self.num_bytes > self.max_bytes and len(self._loaded) > 1:
+                self._loaded.popitem(last=False)
+        return loaded
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(loaded.num_bytes for loaded in self._loaded.values())
+
+
+def load(name: str, version: int) -> Loaded:
+    """Read a version's weights and check them against their hash."""
+    with transaction() as db:
+        row = ModelStore(db).version(name, str(version))
+        data = BlobStore(db).read_all(row.blob_id)
+    network = build_network(unpack(bytes(data))).eval()
+    network.requires_grad_(False)
+    encoding = Encoding.model_validate(row.encoding)
+    return Loaded(name, version, network, encoding, size_of(network))
+
+
+def size_of(network: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in network.parameters())

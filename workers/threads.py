@@ -1,0 +1,26 @@
+"""How many threads a training gets on a CPU: the cores shared out, one where more would not help."""
+
+import os
+
+from shared.config import get_settings
+from shared.jobs.spec import JobSpec
+
+WORTH_SHARING = 32 * 512
+"""Batch times hidden units from which two threads beat one (measured on torch's LSTM)."""
+
+
+def threads_for(spec: JobSpec) -> int:
+    """As the operator set, or by the size of a step's recurrent product."""
+    fixed = get_settings().torch_threads
+    if fixed:
+        return fixed
+    if spec.training.batch_size * spec.network.hidden_size < WORTH_SHARING:
+        return 1
+    return max(1, num_cores() // int(os.environ.get("UNROLL_CONCURRENCY", "1")))
+
+
+def num_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
