@@ -1,0 +1,44 @@
+"""Networks and inputs for tests; a test names only what it is about."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.nn.network import Network
+from shared.nn.spec import NetworkSpec, Shape
+
+CELLS: list[dict[str, Any]] = [
+    {"type": "elman"},
+    {"type": "elman", "activation": "relu"},
+    {"type": "lstm"},
+    {"type": "gru"},
+]
+
+
+def make_network(
+    mapping: str = "many_to_one",
+    input_kind: str = "numeric",
+    input_size: int = 5,
+    output_size: int = 3,
+    **network: Any,
+) -> Network:
+    """A small network in float64, seeded."""
+    torch.manual_seed(0)
+    spec = NetworkSpec.model_validate({"cell": "lstm", "hidden_size": 4, **network})
+    shape = Shape.model_validate(
+        {
+            "mapping": mapping,
+            "input_kind": input_kind,
+            "input_size": input_size,
+            "output_size": output_size,
+        }
+    )
+    return Network(spec, shape).double()
+
+
+def make_input(*lengths: int, size: int = 5) -> tuple[Tensor, Tensor]:
+    """Random x_BTI, padded with noise rather than zeros, and lengths_B."""
+    generator = torch.Generator().manual_seed(1)
+    x_BTI = torch.randn(len(lengths), max(lengths), size, generator=generator, dtype=torch.float64)
+    return x_BTI, torch.tensor(lengths)
