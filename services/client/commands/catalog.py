@@ -7,11 +7,12 @@ import typer
 from services.client.client import Cell, Model, NotFound, UnrollClient
 from services.client.commands.jobs import list_document
 from services.client.commands.options import Json, with_config
-from services.client.commands.output import note, print_fields, print_json, print_table
+from services.client.commands.output import cell_text, note, print_fields, print_json, print_table
 from services.client.config import ClientConfig
+from services.client.models import ModelVersion
 
 MODEL_COLUMNS = ("NAME", "VERSIONS", "DATASET", "CELL", "MAPPING", "PARAMETERS", "CREATED")
-VERSION_COLUMNS = ("VERSION", "CELL", "MAPPING", "METRICS", "JOB", "CREATED")
+VERSION_COLUMNS = ("VERSION", "CELL", "MAPPING", "TEST", "JOB", "CREATED")
 models = typer.Typer(help="Trained networks: list, show.", no_args_is_help=True)
 
 
@@ -81,6 +82,12 @@ def _row(model: Model) -> tuple[object, ...]:
 
 def _version_rows(model: Model) -> list[tuple[object, ...]]:
     return [
-        (v.version, v.network["cell"]["type"], v.mapping, v.metrics, v.job_id, v.created_at)
+        (v.version, v.network["cell"]["type"], v.mapping, _tests(v), v.job_id, v.created_at)
         for v in model.versions
     ]
+
+
+def _tests(version: ModelVersion) -> str:
+    """Its metrics on the test split."""
+    found = {name: value for name, value in version.metrics.items() if name.startswith("test/")}
+    return ", ".join(f"{name} {cell_text(value)}" for name, value in found.items()) or "-"

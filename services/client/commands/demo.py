@@ -1,5 +1,6 @@
 """The whole product in a minute: start, train on surnames, call the trained network."""
 
+import shlex
 import sys
 from typing import Annotated, Any, NamedTuple
 
@@ -81,7 +82,7 @@ def demo(
         ):
             job = train(client)
             answer = client.predict(job.spec["model_name"], [known.surname for known in HELD_OUT])
-            show_answer(answer)
+            show_answer(answer, job)
             show_way_on(stack.config, job, stays=keep or stack.was_running)
     except StopRequested as stop:
         raise typer.Exit(130) from stop
@@ -99,33 +100,31 @@ def train(client: UnrollClient) -> Job:
     return job
 
 
-def show_answer(answer: Prediction) -> None:
+def show_answer(answer: Prediction, job: Job) -> None:
     """Each surname with the network's three likeliest locales and the country it comes from."""
     note("\nSurnames that the network has not seen in training:")
     rows = [
-        (known.surname, f"{known.country} ({known.locale})", _verdict(known, output), top(output))
+        (known.surname, f"{known.country} ({known.locale})", top(output), _verdict(known, output))
         for known, output in zip(HELD_OUT, answer.outputs, strict=True)
     ]
-    print_table(("SURNAME", "COMES FROM", "NETWORK", "LIKELIEST"), rows)
+    print_table(("SURNAME", "COMES FROM", "THE NETWORK SAYS", ""), rows, for_people=True)
+    accuracy = job.latest["test/accuracy"]
+    num_locales = len(answer.outputs[0]["probabilities"])
+    chance = f"chance: {1 / num_locales:.0%}"
+    line(f"Test accuracy {accuracy:.1%} over {num_locales} locales ({chance}).")
 
 
 def show_way_on(config: ClientConfig, job: Job, *, stays: bool) -> None:
-    """How well it does, where to look, and the commands to go on with."""
-    accuracy = job.latest.get("test/accuracy")
-    num_locales = 17
-    assert accuracy is not None, "a test split gives a test accuracy"
-    line(
-        f"Test accuracy {accuracy:.1%} over {num_locales} locales (chance: {1 / num_locales:.0%})."
-    )
+    """Where to look, and the commands to go on with."""
     if not stays:
-        note("Go on with `unroll up`, or see it live with `unroll demo --keep`.")
+        note("See it live with `unroll demo --keep`; `unroll up` starts everything without a demo.")
         return
-    where = f" --state-dir {config.state_dir}"
-    line(f"Dashboard     {dashboard_url(job, config)}")
-    line(f"API documents {config.api_url}/docs")
-    note(f"Ask it:       unroll predict surnames Rosselli{where}")
-    note(f"Train more:   unroll submit --dataset digits --cell gru --watch{where}")
-    note(f"Stop it:      unroll down{where}")
+    where = f"--state-dir {shlex.quote(str(config.state_dir))}"
+    line(f"Dashboard      {dashboard_url(job, config)}")
+    line(f"API documents  {config.api_url}/docs")
+    line(f"Call it        unroll predict surnames Rosselli {where}")
+    line(f"Train another  unroll submit --dataset digits --cell gru --watch {where}")
+    line(f"Stop it        unroll down {where}")
 
 
 def _verdict(known: Known, output: dict[str, Any]) -> str:

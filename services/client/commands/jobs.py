@@ -144,7 +144,7 @@ def summary(job: Job, config: ClientConfig) -> dict[str, object]:
         "mapping": job.spec.get("mapping"),
         "network": _network_text(network),
         "progress": f"{progress.fraction:.0%}, step {progress.step} of {progress.total_steps}",
-        "to go": duration(progress.eta_s) if progress.eta_s is not None else None,
+        "to go": None if job.is_final or progress.eta_s is None else duration(progress.eta_s),
         "metrics": ", ".join(metric_texts(job)) or None,
         "created": job.created_at,
         "took": _took(job.started_at, job.finished_at),

@@ -23,11 +23,14 @@ STATUS_STYLES = {
     "succeeded": "green",
     "failed": "bold red",
     "cancelled": "magenta",
+    "right": "green",
+    "wrong": "red",
     "ok": "green",
     "warn": "yellow",
     "fail": "bold red",
 }
 LONGEST_CELL = 60
+PIPE_WIDTH = 120  # of a table for people that goes to a file or a log
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -72,17 +75,20 @@ def line(text: str) -> None:
     sys.stdout.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, for_people: bool = False
+) -> None:
     """A table for a person; for a pipe, tab-separated lines under a header, nothing cut."""
     texts = [[cell_text(value) for value in row] for row in rows]
-    if not sys.stdout.isatty():
+    is_terminal = sys.stdout.isatty()
+    if not (is_terminal or for_people):
         for row in [list(columns), *texts]:
             line("\t".join(" ".join(text.split()) for text in row))
         return
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in texts:
         table.add_row(*(Text(short(text), STATUS_STYLES.get(text, "")) for text in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if is_terminal else PIPE_WIDTH).print(table)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from services.client.client import Event, Job, TimedOut, UnrollClient
 from services.client.commands.output import cell_text, duration, err, line, note, print_json
 
 TICK_S = 1.0
+LINE_EVERY_S = 5.0
 MAIN_METRICS = ("train/loss", "val/loss", "val/accuracy", "val/token_accuracy", "val/mae")
 FOR_CHARTS = ("train/grad_norm", "train/lr", "train/examples_per_s")  # too much for a line
 T = TypeVar("T")
@@ -45,16 +46,22 @@ class JsonLines:
 
 
 class PlainLines:
-    """One line an event: to stdout, or as notes to stderr."""
+    """What happened, and every few seconds how far it is: to stdout, or as notes to stderr."""
 
     def __init__(self, *, notes: bool = False) -> None:
         self._write = note if notes else line
+        self._said = ""
+        self._due = 0.0  # when the next progress line is, monotonic
 
     def event(self, event: Event) -> None:
-        self._write(event_line(event))
+        if event.type != "metric" or is_evaluation(event):
+            self._write(event_line(event))
 
     def tick(self, job: Job) -> None:
-        pass
+        text = progress_text(job)
+        if job.status == "running" and text != self._said and time.monotonic() >= self._due:
+            self._write(f"{job.progress.fraction:4.0%}  {text}")
+            self._said, self._due = text, time.monotonic() + LINE_EVERY_S
 
     def close(self) -> None:
         pass
@@ -149,16 +156,23 @@ def ticking(items: Iterator[T], tick_s: float, wait_s: float | None = None) -> I
         yield value
 
 
+def is_evaluation(event: Event) -> bool:
+    """Whether a metric event tells of the validation or test split."""
+    return any(not name.startswith("train/") for name in event.data.get("values", {}))
+
+
 def event_line(event: Event) -> str:
     """An event as one line: what it is, then its fields."""
     fields = dict(event.data)
     for name in ("values", "metrics"):  # the numbers themselves, not what they hang on
         inner = fields.pop(name, None)
         fields |= inner if isinstance(inner, dict) else {}
-    subject = str(fields.pop("status", "") or fields.pop("message", "") or event.type)
+    word = "evaluation" if is_evaluation(event) else event.type
+    subject = str(fields.pop("status", "") or fields.pop("message", "") or word)
+    reason = fields.pop("reason", None)
     shown = {name: value for name, value in fields.items() if name not in FOR_CHARTS}
     texts = [f"{name} {cell_text(value)}" for name, value in shown.items() if value is not None]
-    return "  ".join([subject, *texts])
+    return "  ".join([subject, *([str(reason)] if reason else []), *texts])
 
 
 def progress_text(job: Job) -> str:
