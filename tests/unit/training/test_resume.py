@@ -1,0 +1,79 @@
+"""A training stopped at any batch and restored from its checkpoint ends with the same weights."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from shared.data.table import DatasetTable
+from shared.nn.checkpoint import Checkpoint, pack, unpack, weights_sha256
+from tests.unit.nn.builders import CELLS
+from tests.unit.training.builders import builtin_table, make_table, plan_for, ragged_series
+from workers.plan import Plan
+from workers.training.loop import fit
+from workers.training.state import capture, restore
+
+
+def labelled_series() -> DatasetTable:
+    series = ragged_series()
+    return make_table(series, ["up" if s[0][0] > 0 else "down" for s in series])
+
+
+def finish(plan: Plan) -> str:
+    for _ in fit(plan.training, None):
+        pass
+    return weights_sha256(plan.training.network.state_dict())
+
+
+def stop_and_resume(table: DatasetTable, num_steps: int, wanted: dict[str, Any]) -> str:
+    """Through the bytes of a checkpoint, as a second worker would."""
+    plan = plan_for(table, **wanted)
+    steps = fit(plan.training, None)
+    for _ in range(num_steps):
+        next(steps)
+    steps.close()
+    tensors, facts = capture(plan.training)
+    network = plan.training.network
+    data = pack(Checkpoint(network.spec, network.shape, network.state_dict(), tensors, facts))
+
+    torch.rand(7)  # another job ran in between and used the generator
+    again = plan_for(table, **wanted)
+    checkpoint = unpack(data)
+    again.training.network.load_state_dict(dict(checkpoint.weights))
+    restore(again.training, checkpoint.tensors, checkpoint.facts)
+    return finish(again)
+
+
+@pytest.mark.parametrize("num_steps", [1, 7, 8, 13])
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_every_cell_with_dropout_and_ragged_batches(cell: dict[str, Any], num_steps: int) -> None:
+    table = labelled_series()
+    wanted = {
+        "network": {"cell": cell, "num_layers": 2, "dropout": 0.3, "bidirectional": True},
+        "training": {"schedule": {"type": "cosine", "warmup_steps": 5}},
+    }
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
+def test_every_optimizer(optimizer: str) -> None:
+    table = labelled_series()
+    wanted = {"training": {"optimizer": optimizer}}
+
+    assert stop_and_resume(table, 5, wanted) == finish(plan_for(table, **wanted))
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 9])
+def test_truncated_back_propagation_carries_its_state_over(num_steps: int) -> None:
+    table = make_table(ragged_series())
+    wanted = {"training": {"tbptt_steps": 3}}
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
+
+
+def test_a_stream_goes_on_in_the_middle_of_its_lanes() -> None:
+    table = builtin_table("pydocs")
+    wanted = {"training": {"batch_size": 512, "epochs": 1}, "network": {"cell": "gru"}}
+
+    assert stop_and_resume(table, 4, wanted) == finish(plan_for(table, **wanted))
