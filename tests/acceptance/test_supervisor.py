@@ -104,6 +104,13 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
+def real_processes(options: StandaloneOptions) -> list[int]:
+    """Every process below the supervisor, once the worker has forked the one that trains."""
+    record = record_of(options)
+    assert wait_for(lambda: descendants(record.processes["worker-1"]) != [])
+    return descendants(record.pid)
+
+
 def test_everything_comes_up_and_the_record_says_where(options: StandaloneOptions) -> None:
     with Standalone(replace(options, workers=2), commands=stand_ins(options)) as standalone:
         record = record_of(options)
@@ -324,7 +331,7 @@ def test_a_killed_supervisor_leaves_nothing_of_the_real_processes(
     options: StandaloneOptions,
 ) -> None:
     with run_apart(options, commands_for(options)) as supervisor:
-        pids = descendants(supervisor.pid)
+        pids = real_processes(options)
         assert set(record_of(options).processes.values()) <= set(pids)
         supervisor.kill()
 
@@ -333,7 +340,7 @@ def test_a_killed_supervisor_leaves_nothing_of_the_real_processes(
 
 def test_a_stop_leaves_nothing_of_the_real_processes(options: StandaloneOptions) -> None:
     with run_apart(options, commands_for(options)) as supervisor:
-        pids = descendants(supervisor.pid)
+        pids = real_processes(options)
         supervisor.terminate()
 
         assert supervisor.wait(timeout=60) == 0
