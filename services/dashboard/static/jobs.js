@@ -1,0 +1,68 @@
+// The Jobs page: its rows kept fresh, filters that apply themselves, cancellation of several.
+import { cancelJobs, wireCopy } from "./actions.js";
+import { fillRows, keepTimes, poll } from "./live.js";
+
+const byId = (id) => document.getElementById(id);
+const table = byId("jobs");
+const filters = byId("filters");
+const isNarrow = () => [...new FormData(filters).values()].some((value) => value.trim());
+
+function show(view) {
+  fillRows(table, byId("row"), view.jobs, "id", "tbody");
+  byId("count").textContent = view.count_text;
+  byId("list").hidden = !view.jobs.length;
+  byId("none").hidden = view.jobs.length > 0 || isNarrow();
+  byId("no-match").hidden = view.jobs.length > 0 || !isNarrow();
+  link(byId("newer"), view.newer);
+  link(byId("older"), view.older);
+  showSelection();
+}
+
+function link(anchor, query) {
+  anchor.hidden = query === null;
+  anchor.href = `/?${query ?? ""}`;
+}
+
+// Selection
+
+const chosen = () => [...table.querySelectorAll("input:checked")].map((box) => box.value);
+
+function showSelection() {
+  const count = chosen().length;
+  byId("selection").hidden = !count;
+  byId("selected").textContent = `${count} selected`;
+}
+
+table.addEventListener("change", showSelection);
+byId("cancel").addEventListener("click", async () => {
+  const ids = chosen();
+  const title = ids.length === 1 ? "Cancel this job?" : `Cancel ${ids.length} jobs?`;
+  if (!(await cancelJobs(ids, title))) return;
+  for (const box of table.querySelectorAll("input:checked")) box.checked = false;
+  refresh();
+});
+
+// Filters: the address follows, so that a link or a reload shows the same list.
+
+function apply() {
+  const fields = [...new FormData(filters)].filter(([, value]) => value.trim());
+  const query = new URLSearchParams(fields).toString();
+  history.replaceState(null, "", query ? `/?${query}` : "/");
+  refresh();
+}
+
+let typing = 0;
+filters.addEventListener("change", apply);
+filters.addEventListener("input", (event) => {
+  if (event.target.type !== "search") return;
+  clearTimeout(typing);
+  typing = setTimeout(apply, 250);
+});
+filters.addEventListener("submit", (event) => {
+  event.preventDefault();
+  apply();
+});
+
+keepTimes();
+wireCopy();
+const refresh = poll(() => `/ui/jobs${location.search}`, show);

@@ -1,0 +1,136 @@
+// Draws one chart on a canvas: frame, curves, best mark, cursor. Knows numbers, not jobs.
+import { format, linearTicks, logTicks } from "./scale.js";
+
+const MARGIN = { left: 58, right: 14, top: 10, bottom: 38 };
+const DASHES = { solid: [], dashed: [6, 4] };
+const RAW_ALPHA = 0.25;
+
+const style = getComputedStyle(document.documentElement);
+const token = (name) => style.getPropertyValue(name).trim();
+
+// Where numbers lie on a canvas of this size.
+export function frame(width, height, [x0, x1], [y0, y1], isLog) {
+  const map = isLog ? Math.log : (value) => value;
+  const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
+  const [low, high] = [map(y0), map(y1)];
+  return {
+    width, height, x0, x1, y0, y1, isLog,
+    left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom,
+    toX: (value) => MARGIN.left + ((value - x0) / (x1 - x0 || 1)) * inner.w,
+    toY: (value) => MARGIN.top + ((high - map(value)) / (high - low || 1)) * inner.h,
+    fromX: (pixel) => x0 + ((pixel - MARGIN.left) / inner.w) * (x1 - x0),
+  };
+}
+
+export function begin(canvas, width, height) {
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.font = `12px ${token("--sans")}`;
+  return context;
+}
+
+export function drawFrame(context, f, xLabel, yLabel, sayX) {
+  context.strokeStyle = token("--line");
+  context.fillStyle = token("--muted");
+  context.lineWidth = 1;
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  const ticks = f.isLog ? logTicks(f.y0, f.y1) : linearTicks(f.y0, f.y1, Math.max(3, f.height / 50));
+  for (const tick of ticks) {
+    const y = Math.round(f.toY(tick)) + 0.5;
+    stroke(context, [[f.left, y], [f.right, y]]);
+    context.fillText(format(tick), f.left - 8, y);
+  }
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  for (const tick of linearTicks(f.x0, f.x1 || 1, Math.max(3, f.width / 80))) {
+    context.fillText(sayX(tick), f.toX(tick), f.bottom + 6);
+  }
+  context.fillText(xLabel, (f.left + f.right) / 2, f.height - 15);
+  context.save();
+  context.translate(11, (f.top + f.bottom) / 2);
+  context.rotate(-Math.PI / 2);
+  context.textBaseline = "middle";
+  context.fillText(f.isLog ? `${yLabel} (log)` : yLabel, 0, 0);
+  context.restore();
+}
+
+function stroke(context, points) {
+  context.beginPath();
+  for (const [x, y] of points) context.lineTo(x, y);
+  context.stroke();
+}
+
+export function clipped(context, f, draw) {
+  context.save();
+  context.beginPath();
+  context.rect(f.left, f.top, f.right - f.left, f.bottom - f.top);
+  context.clip();
+  draw();
+  context.restore();
+}
+
+// What cannot be drawn is a gap; a point between two gaps becomes a dot.
+export function drawCurve(context, f, xs, values, isDrawable, { dash, isRaw = false }) {
+  context.strokeStyle = context.fillStyle = token("--s1");
+  context.globalAlpha = isRaw ? RAW_ALPHA : 1;
+  context.lineWidth = isRaw ? 1 : 1.75;
+  context.setLineDash(isRaw ? [] : DASHES[dash]);
+  context.lineJoin = "round";
+  for (const run of runs(values, isDrawable)) {
+    const points = run.map((index) => [f.toX(xs[index]), f.toY(values[index])]);
+    if (points.length === 1) dot(context, ...points[0]);
+    else stroke(context, points);
+  }
+  context.setLineDash([]);
+  context.globalAlpha = 1;
+}
+
+// Stretches of drawable values, as lists of indices.
+export function runs(values, isDrawable) {
+  const found = [];
+  let current = [];
+  values.forEach((value, index) => {
+    if (isDrawable(value)) current.push(index);
+    else if (current.length) current = (found.push(current), []);
+  });
+  if (current.length) found.push(current);
+  return found;
+}
+
+function dot(context, x, y) {
+  context.beginPath();
+  context.arc(x, y, 2.5, 0, 2 * Math.PI);
+  context.fill();
+}
+
+export function drawBest(context, f, x, y) {
+  const [px, py, size] = [f.toX(x), f.toY(y), 6];
+  context.fillStyle = token("--ok");
+  context.strokeStyle = token("--surface");
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (const [dx, dy] of [[0, -size], [size, 0], [0, size], [-size, 0]]) context.lineTo(px + dx, py + dy);
+  context.closePath();
+  context.fill();
+  context.stroke();
+}
+
+export function drawCursor(context, f, x, marks) {
+  context.strokeStyle = token("--muted");
+  context.lineWidth = 1;
+  const px = Math.round(f.toX(x)) + 0.5;
+  stroke(context, [[px, f.top], [px, f.bottom]]);
+  context.fillStyle = token("--s1");
+  for (const [markX, markY] of marks) dot(context, f.toX(markX), f.toY(markY));
+}
+
+export function drawSelection(context, f, from, to) {
+  context.globalAlpha = 0.2;
+  context.fillStyle = token("--accent");
+  context.fillRect(f.toX(from), f.top, f.toX(to) - f.toX(from), f.bottom - f.top);
+  context.globalAlpha = 1;
+}

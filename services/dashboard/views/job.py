@@ -1,0 +1,167 @@
+"""One job as its page says it: what changes while it runs, and why it ended."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from services.dashboard.views import words
+from services.dashboard.views.rows import RowView, best_words, is_lost, row_view, took
+from shared.config import get_settings
+from shared.db.jobs import JobStore
+from shared.db.tables import AttemptRow, JobRow
+from shared.jobs.errors import ErrorClass
+from shared.jobs.states import FINAL, LEASED, JobStatus
+
+ADVICE: dict[str, str] = {
+    ErrorClass.USER: "Change the spec and submit it again; the code below holds it.",
+    ErrorClass.DATA: "Mend the dataset, upload it under a new name and submit the job again.",
+    ErrorClass.RESOURCE: "Ask for less (batch size, hidden size, layers, sequence length), "
+    "or give the worker more.",
+    ErrorClass.INFRA: "Look at the worker's log; when the cause is mended, submit the job again.",
+}
+"""What to do next, by whose fault it was."""
+TITLES: dict[str, str] = {
+    ErrorClass.USER: "The spec asks for what does not work",
+    ErrorClass.DATA: "The data do not allow it",
+    ErrorClass.RESOURCE: "Memory, disk or time ran out",
+    ErrorClass.INFRA: "A machine or a server went away",
+}
+
+
+class ErrorCard(BaseModel):
+    title: str
+    message: str
+    code: str
+    advice: str
+
+
+class LostCard(BaseModel):
+    limit: str
+    next: str
+
+
+class AttemptView(BaseModel):
+    number: int
+    worker: str
+    device: str
+    started_at: datetime
+    lasted: str
+    outcome: str
+    resumed_from: str
+
+
+class Value(BaseModel):
+    name: str
+    value: str
+
+
+class JobPageView(RowView):
+    step: str
+    pace: str
+    reason: str | None
+    queue_note: str | None
+    error: ErrorCard | None
+    lost: LostCard | None
+    best: dict[str, Any] | None
+    best_text: str | None
+    model: str | None
+    latest: list[Value]
+    has_latest: bool
+    attempts: list[AttemptView]
+    attempt: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    took: str
+    is_final: bool
+
+
+def job_page_view(db: Session, job: JobRow) -> JobPageView:
+    store, now = JobStore(db), datetime.now(UTC)
+    row = row_view(job, store.queue_position(job), now)
+    attempts = store.attempts([job.id])[job.id]
+    return JobPageView(
+        **row.model_dump(),
+        step=_step(job),
+        pace=_pace(job),
+        reason=None if job.status in LEASED or job.error else job.status_reason,
+        queue_note=_queue_note(job),
+        error=_error(job),
+        lost=_lost(job) if is_lost(job, now) else None,
+        best=job.best,
+        best_text=best_words(job.best) if job.best else None,
+        model=f"{job.model_name}, version {job.model_version}" if job.model_version else None,
+        latest=list(_latest(job)),
+        has_latest=bool(job.latest),
+        attempts=[_attempt(attempt) for attempt in reversed(attempts)],
+        attempt=job.attempt,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        took=took(job),
+        is_final=job.status in FINAL,
+    )
+
+
+def _step(job: JobRow) -> str:
+    progress = job.progress
+    done, total = words.number(progress["step"]), words.number(progress["total_steps"])
+    return f"epoch {progress['epoch']} of {progress['epochs']}, step {done} of {total}"
+
+
+def _pace(job: JobRow) -> str:
+    """Time of an epoch at the present speed; nothing for a job that does not run."""
+    progress = job.progress
+    if job.status != JobStatus.RUNNING or not progress["steps_per_s"]:
+        return ""
+    steps = progress["total_steps"] / progress["epochs"]
+    seconds = steps / progress["steps_per_s"]
+    return f"{seconds:.2g} s per epoch" if seconds < 10 else f"{words.duration(seconds)} per epoch"
+
+
+def _queue_note(job: JobRow) -> str | None:
+    if job.status != JobStatus.QUEUED:
+        return None
+    if job.attempt:
+        return f"Attempt {job.attempt + 1} of {job.max_attempts} follows."
+    return "It waits for a worker."
+
+
+def _error(job: JobRow) -> ErrorCard | None:
+    if job.error is None:
+        return None
+    return ErrorCard(
+        title=TITLES[job.error["class"]],
+        message=job.error["message"],
+        code=job.error["code"],
+        advice=ADVICE[job.error["class"]],
+    )
+
+
+def _lost(job: JobRow) -> LostCard:
+    tries = f"attempt {job.attempt} of {job.max_attempts}"
+    back = f"It will go back to the queue; this was {tries}."
+    end = f"This was {tries}, the last one: the job will be marked as failed."
+    return LostCard(
+        limit=words.duration(get_settings().lease_s),
+        next=back if job.attempt < job.max_attempts else end,
+    )
+
+
+def _latest(job: JobRow) -> Iterator[Value]:
+    for name, value in sorted(job.latest.items()):
+        yield Value(name=name, value=words.number(value))
+
+
+def _attempt(row: AttemptRow) -> AttemptView:
+    ended = row.ended_at
+    return AttemptView(
+        number=row.number,
+        worker=row.worker,
+        device=row.device,
+        started_at=row.started_at,
+        lasted=words.duration((ended - row.started_at).total_seconds()) if ended else words.NONE,
+        outcome=row.outcome or "running",
+        resumed_from=words.number(row.resumed_from_step),
+    )

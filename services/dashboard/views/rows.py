@@ -1,0 +1,140 @@
+"""One job as a line of a table says it; made from rows, and the same for template and script."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from services.dashboard.views import words
+from shared.config import get_settings
+from shared.db.jobs import JobStore
+from shared.db.tables import JobRow
+from shared.jobs.states import FINAL, LEASED, TRANSITIONS, JobStatus
+
+CANCELLABLE = frozenset(
+    status
+    for status, after in TRANSITIONS.items()
+    if after & {JobStatus.CANCELLING, JobStatus.CANCELLED} and status is not JobStatus.CANCELLING
+)
+
+
+class RowView(BaseModel):
+    id: str
+    short_id: str
+    """Its end: the part that differs between jobs of one day."""
+    href: str
+    name: str
+    network: str
+    mapping: str
+    status: str
+    """A status, or `lost`: the worker has been silent for longer than its lease."""
+    icon: str
+    fraction: float
+    percent: str
+    eta: str
+    """Time to go, place in the queue, or time taken."""
+    detail: str
+    worker: str | None
+    heartbeat_at: datetime | None
+    can_cancel: bool
+
+
+BLANK = RowView(
+    id="",
+    short_id="",
+    href="/",
+    name="",
+    network="",
+    mapping="",
+    status="queued",
+    icon="",
+    fraction=0,
+    percent="",
+    eta="",
+    detail="",
+    worker=None,
+    heartbeat_at=None,
+    can_cancel=False,
+)
+"""What the script fills for a job that was not there when the page was made."""
+
+
+def row_view(job: JobRow, queue_position: int | None, now: datetime) -> RowView:
+    status = words.LOST if is_lost(job, now) else job.status
+    return RowView(
+        id=job.id,
+        short_id=f"…{job.id[-6:]}",
+        href=f"/jobs/{job.id}",
+        name=job.name,
+        network=words.network(job.spec),
+        mapping=words.mapping(job.spec),
+        status=status,
+        icon=words.ICONS[status],
+        fraction=job.progress["fraction"],
+        percent=words.percent(job.progress["fraction"]),
+        eta=eta(job, queue_position, now),
+        detail=" · ".join(_details(job)),
+        worker=job.worker,
+        heartbeat_at=heartbeat_at(job),
+        can_cancel=job.status in CANCELLABLE,
+    )
+
+
+def rows_of(db: Session, jobs: Sequence[JobRow]) -> list[RowView]:
+    now, store = datetime.now(UTC), JobStore(db)
+    return [row_view(job, store.queue_position(job), now) for job in jobs]
+
+
+def heartbeat_at(job: JobRow) -> datetime | None:
+    """When the worker last renewed its lease."""
+    if job.lease_until is None:
+        return None
+    return job.lease_until - timedelta(seconds=get_settings().lease_s)
+
+
+def is_lost(job: JobRow, now: datetime) -> bool:
+    return job.lease_until is not None and job.lease_until < now
+
+
+def eta(job: JobRow, queue_position: int | None, now: datetime) -> str:
+    if job.status in FINAL:
+        return took(job)
+    if queue_position is not None:
+        return f"#{queue_position} in queue"
+    if job.status != JobStatus.RUNNING or is_lost(job, now):
+        return words.NONE
+    left_s = job.progress["eta_s"]
+    return "estimating" if left_s is None else f"~{words.duration(left_s)}"
+
+
+def took(job: JobRow) -> str:
+    if job.started_at is None or job.finished_at is None:
+        return words.NONE
+    return words.duration((job.finished_at - job.started_at).total_seconds())
+
+
+def _details(job: JobRow) -> Iterator[str]:
+    if job.error:
+        yield str(job.error["message"])
+        return
+    if job.status_reason and job.status not in LEASED | {JobStatus.SUCCEEDED}:
+        yield job.status_reason
+    yield from _standing(job)
+
+
+def _standing(job: JobRow) -> Iterator[str]:
+    progress = job.progress
+    if progress["step"]:
+        yield f"epoch {progress['epoch']} of {progress['epochs']}"
+    loss = job.latest.get("val/loss")
+    if loss is not None:
+        yield f"val loss {words.number(loss)}"
+    if job.best:
+        yield f"best {best_words(job.best).removeprefix('val/loss ')}"
+
+
+def best_words(best: dict[str, Any]) -> str:
+    """`val/loss 0.398 at step 2,800`."""
+    return f"{best['metric']} {words.number(best['value'])} at step {words.number(best['step'])}"
