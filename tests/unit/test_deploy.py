@@ -128,7 +128,7 @@ def test_every_setting_reaches_a_container_of_ours(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_runs_a_command_that_exists(name: str) -> None:
     program, word, *options = services()[name]["command"]
-    shown = run(f"{BIN}/{program}", word, "--help")
+    shown = run(f"{BIN}/{program}", word, "--help", env={"COLUMNS": "100"})
 
     assert shown.returncode == 0, shown.stderr
     for option in options:
