@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "workers", "shared", "migrations")
 NOT_SHIPPED = ("__pycache__", ".keep")
+OF_A_BUILD = ("nvidia-", "cuda-", "triton")
+"""What only some builds of torch bring; each pins its own exactly."""
+UNLOCKED = {"setuptools"}  # pip leaves it out of what it lists
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,19 @@ def locked() -> dict[str, str]:
 def wanted(project: dict[str, Any]) -> list[Requirement]:
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     return [Requirement(line) for line in (*project["dependencies"], *extras)]
+
+
+def needed(requirement: Requirement, seen: set[str]) -> set[str]:
+    """Adds to `seen` the names of a requirement and of all that it needs on this machine."""
+    name = canonicalize_name(requirement.name)
+    if name not in seen and not name.startswith(OF_A_BUILD) and name not in UNLOCKED:
+        seen.add(name)
+        for line in requires(name) or []:
+            below = Requirement(line)
+            environments = [{"extra": extra} for extra in ("", *requirement.extras)]
+            if not below.marker or any(map(below.marker.evaluate, environments)):
+                needed(below, seen)
+    return seen
 
 
 def run_installed(installed: Path, code: str) -> str:
@@ -114,6 +131,14 @@ def test_every_dependency_is_locked_at_a_version_that_the_project_accepts(
         version = lock.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name} is missing in requirements.lock: run `make lock`"
         assert requirement.specifier.contains(version), f"{requirement} is locked at {version}"
+
+
+def test_what_the_dependencies_need_is_locked_too(project: dict[str, Any]) -> None:
+    names: set[str] = set()
+    for requirement in wanted(project):
+        needed(requirement, names)
+
+    assert sorted(names - set(locked())) == [], "run `make lock`"
 
 
 def test_the_lock_is_sorted_and_names_no_build_and_no_place() -> None:
