@@ -1,0 +1,185 @@
+"""Jobs from queued to their end, on a real database."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from shared.db.checkpoints import CheckpointStore
+from shared.db.engine import transaction
+from shared.db.events import EventStore
+from shared.db.jobs import JobStore
+from shared.db.metrics import MetricStore
+from shared.db.models import ModelStore
+from shared.db.tables import JobRow
+from tests.integration.workers.conftest import Submit, job_row
+from workers.lease import Heart
+from workers.runner import explain, run_next
+
+Finished = Callable[..., JobRow]
+
+
+def test_a_job_ends_succeeded_with_curves_checkpoints_and_a_published_network(
+    finished: Finished,
+) -> None:
+    job = finished(training={"epochs": 3}, checkpoint={"keep_best": 1, "keep_last": 2})
+
+    assert (job.status, job.error, job.kernel) == ("succeeded", None, "torch.nn.GRU")
+    assert job.progress["fraction"] == 1.0
+    assert job.best is not None
+    assert job.best["metric"] == "val/loss"
+    assert {"train/loss", "val/loss", "val/token_accuracy", "test/loss"} <= set(job.latest)
+    with transaction() as db:
+        curves = MetricStore(db)
+        assert [p.step for p in curves.series(job.id, "train/loss", 100)] == list(range(1, 25))
+        assert [p.step for p in curves.series(job.id, "val/loss", 100)] == [8, 16, 24]
+        kept = [(row.step, row.is_best) for row, _ in CheckpointStore(db).of_job(job.id)]
+        version = ModelStore(db).version(job.model_name or "")
+        attempts = JobStore(db).attempts([job.id])[job.id]
+    assert kept in (
+        [(24, True), (16, False)],
+        [(24, False), (16, True)],
+        [(24, False), (16, False), (8, True)],
+    )
+    assert (version.version, version.weights_sha256) == (1, job.weights_sha256)
+    assert {"val/loss", "test/loss"} <= set(version.metrics)
+    assert [(a.number, a.outcome, a.resumed_from_step) for a in attempts] == [
+        (1, "succeeded", None)
+    ]
+
+
+def test_its_events_tell_the_story_in_order(finished: Finished) -> None:
+    job = finished()
+
+    with transaction() as db:
+        events = EventStore(db).after(job.id, 0, 1000)
+
+    statuses = [event.data["status"] for event in events if event.type == "status"]
+    assert statuses == ["queued", "running", "succeeded"]
+    assert {event.type for event in events} == {"status", "metric", "checkpoint"}
+    assert [event.number for event in events] == sorted(event.number for event in events)
+    assert events[-1].data["status"] == "succeeded"
+
+
+def test_a_second_job_of_the_same_model_becomes_its_next_version(finished: Finished) -> None:
+    first, second = finished(model_name="m"), finished(model_name="m")
+
+    assert (first.model_version, second.model_version) == (1, 2)
+    assert first.weights_sha256 == second.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metric"),
+    [
+        ("digits", "test/accuracy"),
+        ("sunspots", "test/mae"),
+        ("adding-5", "test/mse"),
+        ("pydocs", "test/bits_per_token"),
+        ("highlight", "test/token_accuracy"),
+        ("surnames", "test/f1_macro"),
+    ],
+)
+def test_every_built_in_dataset_trains(finished: Finished, dataset: str, metric: str) -> None:
+    job = finished(dataset, training={"epochs": 1, "max_steps": 2})
+
+    assert job.status == "succeeded"
+    assert math.isfinite(job.latest[metric])
+
+
+def test_max_steps_in_the_middle_of_an_epoch_still_ends_with_an_evaluation(
+    finished: Finished,
+) -> None:
+    job = finished(training={"max_steps": 3})
+
+    assert job.status == "succeeded"
+    assert job.best is not None
+    assert job.best["step"] == 3
+    assert job.progress["total_steps"] == 3
+
+
+def test_early_stopping_ends_a_job_that_no_longer_improves(finished: Finished) -> None:
+    never = {"metric": "val/token_accuracy", "mode": "min", "patience": 2}
+    job = finished(
+        training={"epochs": 50, "early_stopping": never, "optimizer": {"type": "adam", "lr": 0.01}}
+    )
+
+    assert job.status == "succeeded"
+    assert job.progress["epoch"] < 50
+    assert job.best is not None
+    assert job.progress["step"] == job.best["step"] + 2 * 8
+
+
+def test_a_loss_that_is_not_finite_fails_the_job_and_says_what_to_change(
+    finished: Finished,
+) -> None:
+    job = finished(
+        "sunspots",
+        network={"cell": {"type": "elman", "activation": "relu"}, "hidden_size": 64},
+        training={
+            "epochs": 50,
+            "batch_size": 8,
+            "clip_norm": None,
+            "optimizer": {"type": "sgd", "lr": 1000.0},
+        },
+        max_attempts=5,
+    )
+
+    assert job.status == "failed"
+    assert job.error is not None
+    assert (job.error["code"], job.error["class"]) == ("loss_not_finite", "user")
+    assert "lower learning rate than 1000" in job.error["message"]
+    assert "clip_norm" in job.error["message"]
+    assert job.attempt == 1
+
+
+def test_a_job_that_runs_too_long_fails_and_keeps_what_it_had(finished: Finished) -> None:
+    job = finished(training={"epochs": 1000}, resources={"max_runtime_s": 0.01})
+
+    assert job.status == "failed"
+    assert job.error is not None
+    assert job.error["code"] == "max_runtime_exceeded"
+    assert job.model_version is None
+
+
+def test_damaged_data_fails_the_job_as_a_fault_of_the_data(submit: Submit, heart: Heart) -> None:
+    job_id = submit()
+    with transaction() as db:
+        db.execute(text("UPDATE blob_chunks SET data = set_byte(data, 9, 255 - get_byte(data, 9))"))
+
+    run_next(heart)
+
+    job = job_row(job_id)
+    assert job.error is not None
+    assert (job.status, job.error["code"], job.error["class"]) == ("failed", "corrupt_blob", "data")
+
+
+def test_memory_that_ran_out_is_explained(database_url: str) -> None:
+    error = explain(MemoryError("cannot allocate"))
+
+    assert (error.code, error.cls) == ("out_of_memory", "resource")
+    assert "batch_size" in error.message
+
+
+def test_an_empty_queue_is_a_quiet_end(heart: Heart) -> None:
+    run_next(heart)
+
+    with transaction() as db:
+        assert JobStore(db).count_by_status() == {}
+
+
+def test_the_most_urgent_job_is_taken_first(submit: Submit, heart: Heart) -> None:
+    late, urgent = submit(priority=2), submit(priority=8)
+
+    run_next(heart)
+
+    assert job_row(urgent).status == "succeeded"
+    assert job_row(late).status == "queued"
+
+
+def test_a_job_that_needs_cuda_waits_for_a_worker_that_has_it(submit: Submit, heart: Heart) -> None:
+    job_id = submit(resources={"device": "cuda"})
+
+    run_next(heart)
+
+    assert job_row(job_id).status == "queued"
