@@ -9,14 +9,18 @@ import pytest
 
 from services.client.cli import run
 from services.client.client import UnrollClient
+from shared.config import get_settings
 from tests.unit.client.stub import Stub, running_stub
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _nothing_is_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("UNROLL_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
 
 
 @pytest.fixture
