@@ -76,6 +76,9 @@ def redis_url(servers: Servers) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Standalone]:
     """Servers, API, inference and one worker, all real: see `.api_url` and `.inference_url`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNROLL_LEASE_S", "8")  # a lost worker is noticed sooner than in production
+        forget_settings()
+        with throw_away_stack() as standalone:
+            yield standalone
     forget_settings()
-    with throw_away_stack() as standalone:
-        yield standalone

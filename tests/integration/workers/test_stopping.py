@@ -1,5 +1,7 @@
 """How a running attempt ends before its time: cancelled, released, fenced off; and how it goes on."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -130,3 +132,15 @@ def test_the_heart_beats_by_itself_and_signs_off(database_url: str) -> None:
 
 def test_the_lease_lasts_longer_than_a_few_heartbeats(database_url: str) -> None:
     assert get_settings().lease_s >= lease_module.LONGEST_BEAT_S * 3
+
+
+def test_the_main_process_loads_torch_but_never_touches_cuda() -> None:
+    code = (
+        "import sys, workers.tasks, torch;"
+        "print('torch' in sys.modules, torch.cuda.is_initialized())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert answer.stdout.split() == ["True", "False"]
