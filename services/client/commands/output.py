@@ -52,7 +52,7 @@ def show_error(error: Exception) -> None:
         return
     for fault in error.details if len(error.details) > 1 else ():
         console.print(escape(f"  {fault_line(fault)}"), soft_wrap=True)
-    if error.status >= 500:
+    if error.status >= 500 and error.request_id:
         console.print(f"[dim]request {error.request_id}[/]")
 
 

@@ -33,6 +33,8 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Call a trained network on arguments, a file or standard input."""
+    if inputs and file:
+        raise CommandError("give inputs as arguments or by --file, not both", Code.USAGE)
     sequences = _from_arguments(inputs, is_text=text) if inputs else list(_from_lines(file))
     if not sequences:
         raise CommandError("give at least one input", Code.USAGE)
@@ -113,18 +115,22 @@ def _from_lines(file: Path | None) -> Iterator[Any]:
             value = json.loads(text, parse_constant=_refuse_constant)
         except ValueError as fault:
             raise CommandError(f"line {number} is not JSON: {fault}", Code.INVALID) from fault
-        yield value.get("input") if isinstance(value, dict) else value
+        if isinstance(value, dict) and "input" not in value:
+            raise CommandError(f'line {number} has no "input"', Code.INVALID)
+        yield value["input"] if isinstance(value, dict) else value
 
 
 def _lines(file: Path | None) -> Iterator[str]:
-    if file is None or str(file) == "-":
-        yield from sys.stdin
-        return
     try:
+        if file is None or str(file) == "-":
+            yield from sys.stdin
+            return
         with file.open(encoding="utf-8") as opened:
             yield from opened
-    except (OSError, UnicodeDecodeError) as fault:
-        raise CommandError(f"--file {file}: {fault}", Code.USAGE) from fault
+    except UnicodeDecodeError as fault:
+        raise CommandError(f"the input is not UTF-8: {fault}", Code.INVALID) from fault
+    except OSError as fault:
+        raise CommandError(f"--file {file}: {fault.strerror}", Code.USAGE) from fault
 
 
 def _refuse_constant(constant: str) -> float:

@@ -54,6 +54,7 @@ def migrate() -> None:
     """Bring the database at UNROLL_DATABASE_URL up to date; safe to repeat."""
     from services.migrate import migrate as bring_up_to_date
 
+    configure_logs()
     bring_up_to_date()
     note("The database is up to date.")
 
@@ -77,6 +78,7 @@ def inference(host: Host = LOOPBACK, port: Port = INFERENCE_PORT) -> None:
 
 def run_stack(stack: "Standalone") -> None:
     """Run until a signal; raises `CommandError` with the remedy when it cannot."""
+    configure_logs()
     note("Starting; the first time takes a little longer ...")
     try:
         stack.run(on_ready=show_urls)
@@ -117,6 +119,15 @@ def refusals() -> tuple[type[RuntimeError], ...]:
 
     state = (StateDirectoryInUse, StateDirectoryUnusable)
     return (AddressUnusable, NoServerAccount, PortInUse, ServerNotInstalled, *state)
+
+
+def configure_logs() -> None:
+    """Our own log goes to stderr: for people at a terminal, else as the operator chose."""
+    from shared.config import get_settings
+    from shared.logging import configure_logging
+
+    settings = get_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json and not sys.stderr.isatty())
 
 
 def up_arguments(options: "StandaloneOptions") -> list[str]:

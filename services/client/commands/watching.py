@@ -5,11 +5,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from services.client.client import Event, Job, TimedOut, UnrollClient
+from services.client.client import (
+    Event,
+    Job,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+    UnrollClient,
+)
 from services.client.commands.output import cell_text, duration, err, line, note, print_json
 
 TICK_S = 1.0
@@ -117,7 +125,8 @@ def follow(
             if event is not None:
                 watcher.event(event)
             if time.monotonic() - seen >= TICK_S:
-                watcher.tick(client.job(job_id))
+                with suppress(Unreachable, Unavailable, TimedOut):  # the stream decides when to end
+                    watcher.tick(client.job(job_id))
                 seen = time.monotonic()
         job = client.job(job_id)
         watcher.tick(job)

@@ -211,6 +211,18 @@ def test_watching_gives_up_in_time_and_leaves_the_job(stub: Stub, unroll: Unroll
     assert stub.asked("POST", f"{JOB}/cancel") == []
 
 
+def test_watching_survives_a_service_that_is_away_for_a_moment(stub: Stub, unroll: Unroll) -> None:
+    away = [Answer(breaks_off=True)] * 5
+    final = ("evt_9", "status", {"status": "succeeded"})
+    stub.on("GET", f"{JOB}/events/stream", event_stream(EVENTS[0]), event_stream(final))
+    stub.on("GET", JOB, job_json("running"), *away, job_json("succeeded"))
+
+    result = unroll("watch", "job_1")
+
+    assert result.code == 0, result.err
+    assert "status\tsucceeded" in result.out
+
+
 def test_a_dry_run_shows_what_a_job_would_cost(stub: Stub, unroll: Unroll) -> None:
     plan = {"spec": {"dataset": "d"}, "num_parameters": 54_282, "steps": 450}
     cost = {"estimated_memory_bytes": 1_520_000, "estimated_duration_s": 192.0}
@@ -338,6 +350,18 @@ def test_standard_input_is_read_as_lines(
     assert stub.requests[0].json == {"inputs": ["a", ["b", "c"]]}
 
 
+def test_a_file_that_cannot_be_read_is_refused_here(
+    stub: Stub, unroll: Unroll, tmp_path: Path
+) -> None:
+    latin = tmp_path / "latin.jsonl"
+    latin.write_bytes('"Müller"\n'.encode("latin-1"))
+
+    assert unroll("predict", "names", "--file", "nowhere.jsonl").code == 2
+    assert unroll("predict", "names", "--file", str(latin)).code == 6
+    assert unroll("predict", "names", "Rossi", "--file", str(latin)).code == 2
+    assert stub.requests == []
+
+
 def test_many_inputs_travel_in_batches_to_one_version(
     stub: Stub, unroll: Unroll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,7 +377,8 @@ def test_many_inputs_travel_in_batches_to_one_version(
 
 
 @pytest.mark.parametrize(
-    ("lines", "code"), [("", 2), ("{\n", 6), ("NaN\n", 6), ('"a"\n[Infinity]\n', 6)]
+    ("lines", "code"),
+    [("", 2), ("{\n", 6), ("NaN\n", 6), ('"a"\n[Infinity]\n', 6), ('{"text": "a"}\n', 6)],
 )
 def test_lines_that_are_no_inputs_are_refused_here(
     stub: Stub, unroll: Unroll, monkeypatch: pytest.MonkeyPatch, lines: str, code: int

@@ -35,8 +35,9 @@ def test_lines_are_the_same_however_the_bytes_are_cut_and_ended(
 
 
 def test_a_message_that_was_cut_off_is_left_out() -> None:
-    assert list(messages_of(["id: 1", "data: {}", "", "id: 2", "data: {"])) != []
-    assert [m.id for m in messages_of(["id: 1", "data: {}", "", "id: 2", "data: {"])] == ["1"]
+    found = messages_of(["id: 1", "data: {}", "", "id: 2", "data: {"])
+
+    assert [message.id for message in found] == ["1"]
 
 
 def test_data_over_several_lines_is_one_text() -> None:
