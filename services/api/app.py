@@ -21,6 +21,7 @@ from shared.sweeper import Sweeper
 ROUTERS = [
     module.router for module in (cells, datasets, jobs, progress, checkpoints, models, workers)
 ]
+LIMITS = {"/v1/datasets": "max_upload_bytes", "/v1/jobs": "max_spec_bytes"}
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ def create_app() -> FastAPI:
     app.include_router(docs_router)
     app.include_router(dashboard_router)
     app.mount("/static", static_files, name="static")
-    app.add_middleware(RequestMiddleware, service="api", upload_paths=("/v1/datasets",))
+    app.add_middleware(RequestMiddleware, service="api", limits=LIMITS)
     add_error_handlers(app)
     register_once()
     return app

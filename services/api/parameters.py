@@ -1,5 +1,6 @@
 """Query parameters and headers that several endpoints share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 
 from services.http.auth import Owner
+from shared.db.ids import is_id
+from shared.jobs.errors import InvalidSpec, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +18,27 @@ class Paging:
     limit: int
 
 
-def _paging(
-    after: Annotated[
-        str | None, Query(max_length=200, description="id of the last one seen")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="how many at most")] = 20,
-) -> Paging:
+After = Annotated[str | None, Query(max_length=200, description="id of the last one seen")]
+Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
+
+
+def _page_by_name(after: After = None, limit: Limit = 20) -> Paging:
     return Paging(after, limit)
 
 
-PageOf = Annotated[Paging, Depends(_paging)]
+def _page_by_id(prefix: str, noun: str) -> Callable[..., Paging]:
+    def page(after: After = None, limit: Limit = 20) -> Paging:
+        if after is not None and not is_id(prefix, after):
+            raise InvalidSpec(f"{shortened(after)!r} is not the id of a {noun}.", param="after")
+        return Paging(after, limit)
+
+    return page
+
+
+PageOfJobs = Annotated[Paging, Depends(_page_by_id("job", "job"))]
+PageOfDatasets = Annotated[Paging, Depends(_page_by_id("ds", "dataset"))]
+PageOfModels = Annotated[Paging, Depends(_page_by_name)]
+Filter = Annotated[str | None, Query(max_length=200)]
 
 
 async def _idempotency(

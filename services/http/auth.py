@@ -6,10 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from shared.config import Settings, get_settings, is_loopback
 
 bearer = HTTPBearer(auto_error=False, description="One of the keys in UNROLL_API_KEYS")
+
+
+KEY_WANTED = "Send a configured key as 'Authorization: Bearer <key>'."
 
 
 class OpenToTheWorld(Exception):
@@ -24,6 +28,12 @@ def is_known(key: str, settings: Settings) -> bool:
     return any(known)
 
 
+def is_admitted(authorization: str | None, settings: Settings) -> bool:
+    """Whether a request with this header may come in; all may where no keys are configured."""
+    scheme, key = get_authorization_scheme_param(authorization)
+    return not settings.api_keys or (scheme.lower() == "bearer" and is_known(key, settings))
+
+
 def require_key(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> str:
@@ -32,11 +42,7 @@ def require_key(
     if not settings.api_keys:
         return ""
     if credentials is None or not is_known(credentials.credentials, settings):
-        raise HTTPException(
-            401,
-            "Send a configured key as 'Authorization: Bearer <key>'.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        raise HTTPException(401, KEY_WANTED, headers={"WWW-Authenticate": "Bearer"})
     return sha256(credentials.credentials.encode()).hexdigest()[:16]
 
 

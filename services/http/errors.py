@@ -13,8 +13,10 @@ from redis import RedisError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.jobs import errors
+from shared.jobs.errors import shortened
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -33,7 +35,6 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
-    415: "unsupported_media_type",
     429: "too_many_requests",
     503: "unavailable",
 }
@@ -99,7 +100,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _data)
     for away in AWAY:
         app.add_exception_handler(away, _away)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _fact(request: Request, error: Exception) -> JSONResponse:
@@ -111,11 +111,36 @@ async def _fact(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code, "error")
-    headers = dict(error.headers or {})
     message = str(error.detail)
-    if error.status_code == 404 and message == "Not Found":
-        message = f"There is nothing at {request.url.path}. See /openapi.json for what there is."
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(methods_at(request))
+    if message in BARE:
+        path = shortened(request.url.path)
+        message = BARE[message].format(method=request.method, path=path)
     return refusal(error.status_code, code, message, headers=headers)
+
+
+def methods_at(request: Request) -> list[str]:
+    """All methods that the path takes; the framework names those of its first route alone."""
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
+BARE = {
+    "Not Found": "There is nothing at {path}. See /openapi.json for what there is.",
+    "Method Not Allowed": "{method} does not apply to {path}; the header Allow has what does.",
+    "There was an error parsing the body": (
+        "The body is not JSON that can be read: not UTF-8, nested too deeply, or a number too long."
+    ),
+}
+"""What the framework says, and what a person can act on."""
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:
@@ -123,20 +148,39 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     faults = error.errors()
     for fault in faults:
         if fault["type"] == "json_invalid":
-            message = f"The body is not JSON: {fault['ctx']['error']} (at byte {fault['loc'][-1]})."
+            place = f"at character {fault['loc'][-1]}"
+            message = f"The body is not JSON: {fault['ctx']['error']} ({place})."
             return refusal(400, "malformed", message)
+    if isinstance(error.body, bytes):
+        return refusal(400, "malformed", "Send the body with 'Content-Type: application/json'.")
     return validation_refusal(faults, error.body)
 
 
 def validation_refusal(faults: Sequence[ErrorDetails], body: Any) -> JSONResponse:
     """422 with every fault of a validated body, path by path."""
     details = [
-        {"param": ".".join(map(str, path_of(fault["loc"], body))), "message": fault["msg"]}
-        for fault in faults
+        {"param": ".".join(map(str, path_of(fault["loc"], body))) or None, "message": said(fault)}
+        for fault in faults[:MAX_FAULTS]
     ]
     first = details[0]
-    message = f"{first['param']}: {first['message']}" if first["param"] else first["message"]
-    return refusal(422, "invalid_spec", message, param=first["param"] or None, details=details)
+    message = f"{first['param'] or 'The body'}: {first['message']}"
+    return refusal(422, "invalid_spec", message, param=first["param"], details=details)
+
+
+def said(fault: ErrorDetails) -> str:
+    """What is wrong in words of JSON; the library's own speak of Python."""
+    return WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+
+
+AN_OBJECT = "Input should be a JSON object"
+WORDS = {
+    "model_type": AN_OBJECT,
+    "model_attributes_type": AN_OBJECT,
+    "dict_type": AN_OBJECT,
+    "string_unicode": "Input should be text: half of a surrogate pair is none",
+    "missing": "This is required",
+    "extra_forbidden": "There is no such field",
+}
 
 
 def path_of(loc: Sequence[int | str], body: Any) -> Iterator[int | str]:
@@ -155,19 +199,21 @@ def path_of(loc: Sequence[int | str], body: Any) -> Iterator[int | str]:
 
 
 PLACES = ("body", "query", "path", "header")
+MAX_FAULTS = 100  # a person mends the pattern, not the two thousandth field
 
 
 async def _data(request: Request, error: Exception) -> JSONResponse:
-    log.info("refused what cannot be stored", error=str(error))
+    log.info("refused what cannot be stored", error=str(error).splitlines()[0])
     message = "The request holds a character or number that cannot be stored (NUL, for example)."
     return refusal(400, "malformed", message)
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:
-    log.warning("a server behind this one is away", error=str(error))
+    log.warning("a server behind this one is away", error=str(error).splitlines()[0])
     return refusal(503, "unavailable", "A server behind this one is away; try again shortly.")
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+def unexpected(error: Exception) -> JSONResponse:
+    """The answer to a fault of ours, which the log has in full."""
     log.error("unexpected error", exc_info=error)
     return refusal(500, "unexpected", "This is our fault; the log has it under the request id.")

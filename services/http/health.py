@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
+from services.http.errors import RETRY_AFTER_S
 from shared.db.engine import get_engine
 from shared.db.migrate import is_current
 from shared.queue import get_redis
@@ -51,7 +52,9 @@ def health_router(extra: dict[str, Check] | None = None) -> APIRouter:
         results = {name: _result_of(check) for name, check in checks.items()}
         ready = all(result == "ok" for result in results.values())
         body = {"status": "ok" if ready else "unavailable", "checks": results}
-        return JSONResponse(body, 200 if ready else 503)
+        if ready:
+            return JSONResponse(body)
+        return JSONResponse(body, 503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
     @router.get("/metrics", response_class=Response)
     def metrics() -> Response:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Mapping
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -9,7 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.http.errors import refusal
+from services.http.auth import KEY_WANTED, is_admitted
+from services.http.errors import refusal, unexpected
 from shared.config import get_settings
 from shared.logging import get_logger
 
@@ -20,6 +22,7 @@ REQUESTS = Counter(
 LATENCY = Histogram(
     "unroll_http_request_seconds", "Time to the end of the answer", ["service", "route"]
 )
+GUARDED = "/v1/"
 QUIET = ("/healthz", "/readyz", "/metrics", "/static")
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -36,10 +39,11 @@ HEADERS = {
 class RequestMiddleware:
     """Plain ASGI, so that streams pass through untouched."""
 
-    def __init__(self, app: ASGIApp, service: str, upload_paths: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, service: str, limits: Mapping[str, str] | None = None) -> None:
+        """`limits` names the setting that bounds the body at a path; elsewhere, max_body_bytes."""
         self.app = app
         self.service = service
-        self.upload_paths = upload_paths
+        self.limits = limits or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,19 +52,32 @@ class RequestMiddleware:
         request_id = f"req_{secrets.token_hex(8)}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.perf_counter(), 500
+        started, status, has_answered = time.perf_counter(), 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_answered = message["status"], True
                 add_headers(MutableHeaders(scope=message), request_id)
             await send(message)
 
         try:
-            await self._limited(scope, receive, send_with_headers)
+            await self._guarded(scope, receive, send_with_headers)
+        except Exception as error:
+            if not has_answered:
+                await unexpected(error)(scope, receive, send_with_headers)
+            raise
         finally:
             self._record(scope, status, time.perf_counter() - started)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse strangers before a byte of their body is read."""
+        authorization = Headers(scope=scope).get("authorization")
+        if scope["path"].startswith(GUARDED) and not is_admitted(authorization, get_settings()):
+            headers = {"WWW-Authenticate": "Bearer"}
+            await refusal(401, "unauthorized", KEY_WANTED, headers=headers)(scope, receive, send)
+            return
+        await self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._limit(scope["path"])
@@ -81,9 +98,8 @@ class RequestMiddleware:
         await self.app(scope, counted, send)
 
     def _limit(self, path: str) -> int:
-        settings = get_settings()
-        uploads = path in self.upload_paths
-        return settings.max_upload_bytes if uploads else settings.max_body_bytes
+        limit: int = getattr(get_settings(), self.limits.get(path, "max_body_bytes"))
+        return limit
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")

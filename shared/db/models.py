@@ -1,5 +1,6 @@
 """Every query about published networks. Callers own the transaction; nothing here commits."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.db.tables import ModelRow, ModelVersionRow
 from shared.jobs.errors import ModelNotFound
 
 LATEST = "latest"
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ModelStore:
@@ -29,18 +31,18 @@ class ModelStore:
         self.db.flush()
         return row
 
-    def get(self, name: str) -> ModelRow:
+    def get(self, name: str, *, param: str | None = None) -> ModelRow:
         row = self.db.get(ModelRow, name)
         if row is None:
-            raise ModelNotFound(name)
+            raise ModelNotFound(name, param=param)
         return row
 
     def version(self, name: str, version: str = LATEST) -> ModelVersionRow:
         """A version by its number, or the newest."""
         query = select(ModelVersionRow).where(ModelVersionRow.name == name)
         if version != LATEST:
-            number = int(version) if version.isascii() and version.isdigit() else 0
-            query = query.where(ModelVersionRow.version == min(number, 2**31 - 1))
+            number = int(version) if NUMBER.fullmatch(version) else 0
+            query = query.where(ModelVersionRow.version == number)
         newest = query.order_by(ModelVersionRow.version.desc()).limit(1)
         row = self.db.scalars(newest).first()
         if row is None:
@@ -59,7 +61,7 @@ class ModelStore:
         """Newest model first."""
         query = select(ModelRow).order_by(ModelRow.created_at.desc(), ModelRow.name.desc())
         if after is not None:
-            mark = self.get(after)
+            mark = self.get(after, param="after")
             earlier = (ModelRow.created_at < mark.created_at) | (
                 (ModelRow.created_at == mark.created_at) & (ModelRow.name < mark.name)
             )

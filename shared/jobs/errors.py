@@ -19,31 +19,44 @@ class Fact(Exception):
         self.details = list(details)
 
 
+LONGEST_SHOWN = 80  # longer than any id or name of ours
+
+
+def shortened(text: str) -> str:
+    """What someone sent, as a message can carry it."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
 class NotFound(Fact):
     code = "not_found"
 
 
 class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"There is no job {job_id!r}.")
+        super().__init__(f"There is no job {shortened(job_id)!r}.")
 
 
 class DatasetNotFound(NotFound):
     def __init__(self, name: str, *, param: str | None = None) -> None:
         super().__init__(
-            f"There is no dataset {name!r}. GET /v1/datasets lists what there is.", param=param
+            f"There is no dataset {shortened(name)!r}. GET /v1/datasets lists what there is.",
+            param=param,
         )
 
 
 class CheckpointNotFound(NotFound):
     def __init__(self, checkpoint_id: str) -> None:
-        super().__init__(f"There is no checkpoint {checkpoint_id!r}.")
+        super().__init__(f"There is no checkpoint {shortened(checkpoint_id)!r}.")
 
 
 class ModelNotFound(NotFound):
-    def __init__(self, name: str, version: str | None = None) -> None:
-        what = f"model {name!r}" if version is None else f"version {version!r} of model {name!r}"
-        super().__init__(f"There is no {what}. GET /v1/models lists what is published.")
+    def __init__(self, name: str, version: str | None = None, *, param: str | None = None) -> None:
+        what = f"model {shortened(name)!r}"
+        if version is not None:
+            what = f"version {shortened(version)!r} of {what}"
+        super().__init__(
+            f"There is no {what}. GET /v1/models lists what is published.", param=param
+        )
 
 
 class Conflict(Fact):

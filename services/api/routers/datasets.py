@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from pydantic import StringConstraints
 
-from services.api.parameters import PageOf
+from services.api.parameters import PageOfDatasets
 from services.api.uploads import Upload, store_upload
 from services.api.views import DatasetView, ListView, dataset_view, list_of
 from services.http.auth import Owner
@@ -22,7 +22,7 @@ DatasetName = Annotated[
 
 
 @router.get("")
-def list_datasets(page: PageOf) -> ListView[DatasetView]:
+def list_datasets(page: PageOfDatasets) -> ListView[DatasetView]:
     """Uploaded and built-in datasets, newest first."""
     with transaction() as db:
         found = DatasetStore(db).page(page.after, page.limit)

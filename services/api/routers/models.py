@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.api.parameters import PageOf
+from services.api.parameters import PageOfModels
 from services.api.views import ListView, ModelView, list_of, model_view
 from services.http.errors import NOT_FOUND
 from shared.db.engine import transaction
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("", responses=NOT_FOUND)
-def list_models(page: PageOf) -> ListView[ModelView]:
+def list_models(page: PageOfModels) -> ListView[ModelView]:
     """Models, newest first, each with its versions."""
     with transaction() as db:
         store = ModelStore(db)
