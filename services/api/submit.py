@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from services.api.jobs_view import view_of
 from services.api.views import DryRunView, JobView
-from shared.db.datasets import facts_of
+from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
@@ -27,6 +27,7 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
         if answer is not None:
             return answer
         dataset, resolved, cost = _resolved(db, spec)
+        DatasetStore(db).hold(dataset)
         job = JobStore(db).add(resolved, dataset.id, cost)
         view: JobView = view_of(db, job)
         answer = view.model_dump(mode="json")

@@ -8,10 +8,11 @@ from typing import Any, BinaryIO, cast
 from pydantic import ValidationError
 
 from services.api.views import dataset_view
+from shared.data.builtin import find_builtin
 from shared.data.options import DatasetOptions
 from shared.data.readers import build_from_file, detect_format
-from shared.data.records import InvalidDataset
-from shared.db.datasets import DatasetStore
+from shared.data.records import Fault, InvalidDataset
+from shared.db.datasets import DatasetStore, name_taken
 from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.seed import add_dataset
@@ -77,13 +78,14 @@ def _check_name(name: str, digest: str, key: str | None) -> None:
     """Refuse a taken name before any work, unless this may be the repetition of a request."""
     if name.startswith(RESERVED):
         raise InvalidSpec("Names that start with 'ds_' are kept for ids.", param="name")
+    if find_builtin(name) is not None:
+        raise NameTaken(
+            f"{name!r} is the name of a built-in dataset; choose another.", param="name"
+        )
     with transaction() as db:
         found = DatasetStore(db).find(name)
     if found is not None and not (key and found.sha256 == digest):
-        raise NameTaken(
-            f"A dataset named {name!r} exists already; choose another name or delete that one.",
-            param="name",
-        )
+        raise name_taken(name)
 
 
 def _parse_options(text: str) -> DatasetOptions:
@@ -106,7 +108,19 @@ def _detect(upload: Upload) -> str:
 
 def _refused(error: InvalidDataset) -> InvalidUpload:
     details: list[dict[str, object]] = [
-        {"where": fault.where, "field": fault.field, "message": fault.message, "param": "file"}
+        {
+            "where": fault.where,
+            "field": fault.field,
+            "message": fault.message,
+            "param": _param_of(fault),
+        }
         for fault in error.faults
     ]
-    return InvalidUpload(str(error), param="file", details=details)
+    return InvalidUpload(str(error), param=_param_of(error.faults[0]), details=details)
+
+
+def _param_of(fault: Fault) -> str:
+    """Which part of the form a fault lies in."""
+    if fault.where == "options":
+        return f"options.{fault.field}"
+    return "format" if fault.field == "format" else "file"

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.data.encoding import Encoding
@@ -26,28 +27,43 @@ class DatasetStore:
         Raises:
             NameTaken: another dataset has the name.
         """
-        if self.find(columns["name"]) is not None:
-            raise NameTaken(
-                f"A dataset named {columns['name']!r} exists already; choose another name "
-                "or delete that one first.",
-                param="name",
-            )
         blob = BlobStore(self.db).write([arrow])
-        row = DatasetRow(id=new_id("ds"), blob_id=blob.id, **columns)
-        self.db.add(row)
-        self.db.flush()
-        self.db.refresh(row)
-        return row
+        values = {"id": new_id("ds"), "blob_id": blob.id, **columns}
+        added = self.db.scalars(
+            insert(DatasetRow)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=["name"])
+            .returning(DatasetRow)
+        ).first()
+        if added is None:
+            raise name_taken(columns["name"])
+        return added
 
     def find(self, name_or_id: str) -> DatasetRow | None:
-        named = or_(DatasetRow.id == name_or_id, DatasetRow.name == name_or_id)
-        return self.db.scalars(select(DatasetRow).where(named)).first()
+        return self.db.scalars(_named(name_or_id)).first()
 
     def get(self, name_or_id: str, *, param: str | None = None) -> DatasetRow:
         row = self.find(name_or_id)
         if row is None:
             raise DatasetNotFound(name_or_id, param=param)
         return row
+
+    def lock(self, name_or_id: str) -> DatasetRow:
+        """The dataset, once nobody holds it any more; nobody can hold it until we are done."""
+        row = self.db.scalars(_named(name_or_id).with_for_update()).first()
+        if row is None:
+            raise DatasetNotFound(name_or_id)
+        return row
+
+    def hold(self, row: DatasetRow) -> None:
+        """Keep the row from being deleted until the transaction ends.
+
+        Raises:
+            DatasetNotFound: it was deleted meanwhile.
+        """
+        query = select(DatasetRow.id).where(DatasetRow.id == row.id)
+        if self.db.scalars(query.with_for_update(read=True, key_share=True)).first() is None:
+            raise DatasetNotFound(row.name, param="dataset")
 
     def page(self, after: str | None, limit: int) -> Page[DatasetRow]:
         return newest_first(self.db, select(DatasetRow), DatasetRow.id, after, limit)
@@ -64,7 +80,7 @@ class DatasetStore:
         Raises:
             DatasetInUse: a job still needs it, or it is built in.
         """
-        row = self.get(name_or_id)
+        row = self.lock(name_or_id)  # so that a job submitted meanwhile is seen below
         if row.source == "builtin":
             raise DatasetInUse(f"{row.name!r} is built in and stays.")
         needs = select(JobRow.id).where(JobRow.dataset_id == row.id, JobRow.status.not_in(FINAL))
@@ -75,6 +91,18 @@ class DatasetStore:
         self.db.flush()
         BlobStore(self.db).delete_if_unused([row.blob_id])
         return row
+
+
+def _named(name_or_id: str) -> Select[DatasetRow]:
+    named = or_(DatasetRow.id == name_or_id, DatasetRow.name == name_or_id)
+    return select(DatasetRow).where(named)
+
+
+def name_taken(name: str) -> NameTaken:
+    return NameTaken(
+        f"A dataset named {name!r} exists already; choose another name or delete that one first.",
+        param="name",
+    )
 
 
 def facts_of(row: DatasetRow) -> DatasetFacts:
