@@ -80,8 +80,11 @@ class JobStore:
         EventStore(self.db).add(job.id, "status", {"status": job.status})
         return job
 
+    def find(self, job_id: str) -> JobRow | None:
+        return self.db.get(JobRow, job_id)
+
     def get(self, job_id: str) -> JobRow:
-        job = self.db.get(JobRow, job_id)
+        job = self.find(job_id)
         if job is None:
             raise JobNotFound(job_id)
         return job

@@ -31,11 +31,14 @@ DOWNSAMPLED = text("""
         FROM metrics WHERE job_id = :job_id AND name = :name AND step > :after
     ), points AS (
         SELECT step, value, epoch, time, low, high, num,
+               value NOT IN ('NaN', 'Infinity', '-Infinity') AS is_finite,
                width_bucket(step, low, high + 1, :buckets) AS bucket
         FROM metrics, bounds WHERE job_id = :job_id AND name = :name AND step > :after
     ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY bucket ORDER BY value, step) AS smallest,
-                  row_number() OVER (PARTITION BY bucket ORDER BY value DESC, step) AS largest
+        SELECT *,
+               row_number() OVER (PARTITION BY bucket, is_finite ORDER BY value, step) AS smallest,
+               row_number() OVER (
+                   PARTITION BY bucket, is_finite ORDER BY value DESC, step) AS largest
         FROM points
     )
     SELECT step, value, epoch, time FROM ranked
@@ -85,8 +88,8 @@ class MetricStore:
     ) -> Sequence[Row[Any]]:
         """Points (step, value, epoch, time) past step `after`, at most about `max_points`.
 
-        Past that, each bucket of steps keeps its smallest and its largest value, so that no
-        spike is lost, and the curve keeps its last point.
+        Past that, each bucket of steps keeps its smallest and its largest finite value, so that no
+        spike is lost, what is not finite likewise, and the curve keeps its last point.
         """
         wanted = {"job_id": job_id, "name": name, "max_points": max_points, "after": after}
         return self.db.execute(DOWNSAMPLED, {**wanted, "buckets": max(1, max_points // 2)}).all()

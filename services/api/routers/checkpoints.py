@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
 from services.api.views import CheckpointView, checkpoint_view
-from services.http.errors import NOT_FOUND
+from services.http.errors import NOT_FOUND, ErrorView, refusal
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.engine import transaction
@@ -31,7 +31,7 @@ def show_checkpoint(checkpoint_id: str) -> CheckpointView:
         **NOT_FOUND,
         206: {"description": "The range asked for"},
         304: {"description": "The ETag is the one you have"},
-        416: {"description": "The range lies outside the file"},
+        416: {"model": ErrorView, "description": "The range lies outside the file"},
     },
 )
 def download_checkpoint(
@@ -43,16 +43,28 @@ def download_checkpoint(
     with transaction() as db:
         _, blob = CheckpointStore(db).get(checkpoint_id)
     headers = {"ETag": f'"{blob.sha256}"', "Accept-Ranges": "bytes"}
-    if if_none_match == headers["ETag"]:
+    if is_known(blob.sha256, if_none_match or ""):
         return Response(status_code=304, headers=headers)
     asked = RANGE.match(range_ or "")
     if asked is None or not any(asked.groups()):
         return _answer(blob, 0, blob.bytes, 200, headers, checkpoint_id)
     start, stop = bounds(asked[1], asked[2], blob.bytes)
     if start >= stop:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{blob.bytes}"})
+        return _unsatisfiable(blob.bytes)
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.bytes}"
     return _answer(blob, start, stop, 206, headers, checkpoint_id)
+
+
+def is_known(sha256: str, if_none_match: str) -> bool:
+    """Whether the header lists this file's ETag, or any."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or f'"{sha256}"' in tags
+
+
+def _unsatisfiable(size: int) -> Response:
+    message = f"The file has {size} bytes, and the range begins behind them."
+    headers = {"Content-Range": f"bytes */{size}"}
+    return refusal(416, "range_not_satisfiable", message, param="Range", headers=headers)
 
 
 def bounds(first: str | None, last: str | None, size: int) -> tuple[int, int]:

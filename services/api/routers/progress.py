@@ -29,7 +29,7 @@ from shared.db.events import EventStore
 from shared.db.ids import event_number
 from shared.db.jobs import JobStore
 from shared.db.metrics import MetricStore
-from shared.jobs.errors import InvalidSpec
+from shared.jobs.errors import InvalidSpec, shortened
 from shared.jobs.states import FINAL
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["progress"], responses=NOT_FOUND)
@@ -45,7 +45,7 @@ def existing_job(job_id: str) -> str:
 
 
 JobId = Annotated[str, Depends(existing_job)]
-Names = Annotated[str | None, Query(description="comma-separated; default all")]
+Names = Annotated[str | None, Query(max_length=4000, description="comma-separated; default all")]
 
 
 @router.get("/events")
@@ -117,7 +117,8 @@ def list_checkpoints(job_id: JobId) -> ListView[CheckpointView]:
 def _events_after(job_id: str, number: int) -> tuple[list[EventView], bool]:
     with transaction() as db:
         # the status first: events committed with the final status are then surely seen
-        has_ended = JobStore(db).get(job_id).status in FINAL
+        job = JobStore(db).find(job_id)
+        has_ended = job is None or job.status in FINAL
         rows = EventStore(db).after(job_id, number, BATCH)
         return [event_view(row) for row in rows], has_ended
 
@@ -127,12 +128,13 @@ def _number_of(event_id: str | None, param: str) -> int:
         return 0
     number = event_number(event_id)
     if number is None:
-        raise InvalidSpec(f"{event_id!r} is not the id of an event.", param=param)
+        raise InvalidSpec(f"{shortened(event_id)!r} is not the id of an event.", param=param)
     return number
 
 
 def _split(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    stripped = [name.strip() for name in (names or "").split(",")]
+    return list(dict.fromkeys(name for name in stripped if name))
 
 
 def _series(store: MetricStore, job_id: str, name: str, max_points: int) -> SeriesView:
