@@ -9,7 +9,7 @@ from shared.data.encoding import Encoding
 from shared.jobs.errors import InvalidSpec
 from shared.jobs.spec import JobSpec, model_name_from
 from shared.nn import catalog
-from shared.nn.spec import Alignment, Mapping, Shape
+from shared.nn.spec import Alignment, Mapping, Readout, Shape
 
 DEFAULT_STREAM_TBPTT_STEPS = 64
 LOSSES: dict[str, tuple[str, ...]] = {
@@ -162,7 +162,7 @@ def _network_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
             "network.embedding_size",
             "This dataset's inputs are numbers, which are not embedded; leave it out.",
         )
-    if "readout" in network.model_fields_set and encoding.per_step:
+    if network.readout is not Readout.LAST and encoding.per_step:
         yield "network.readout", "Every step has an output here; readout belongs to many_to_one."
 
 

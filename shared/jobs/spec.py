@@ -3,19 +3,34 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared.nn.spec import Alignment, Mapping, NetworkSpec, Spec
 
 MAX_STEPS = 10**9
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL character cannot be stored; leave it out")
+    return text
+
+
+Storable = Annotated[str, AfterValidator(_without_nul)]
+Name = Annotated[Storable, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 Metadata = Annotated[
     dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=64)],
-        Annotated[str, StringConstraints(max_length=512)],
+        Annotated[Storable, StringConstraints(min_length=1, max_length=64)],
+        Annotated[Storable, StringConstraints(max_length=512)],
     ],
     Field(max_length=32),
 ]
@@ -121,7 +136,7 @@ class JobSpec(Spec):
     """A training job: only `dataset` and `network.cell` are required."""
 
     name: Name | None = None
-    dataset: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    dataset: Annotated[Storable, StringConstraints(min_length=1, max_length=200)]
     """Name or id of a dataset."""
     mapping: Mapping | None = None
     """Default: what the dataset serves."""
@@ -146,11 +161,15 @@ class JobSpec(Spec):
             return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
         return value
 
-    @model_validator(mode="after")
-    def _alignment_needs_two_sequences(self) -> "JobSpec":
-        if self.alignment is not None and self.mapping not in (None, Mapping.MANY_TO_MANY):
-            raise ValueError(f"alignment belongs to many_to_many; leave it out for {self.mapping}")
-        return self
+    @field_validator("alignment")
+    @classmethod
+    def _alignment_needs_two_sequences(
+        cls, alignment: Alignment | None, info: ValidationInfo
+    ) -> Alignment | None:
+        mapping = info.data.get("mapping")
+        if alignment is not None and mapping not in (None, Mapping.MANY_TO_MANY):
+            raise ValueError(f"alignment belongs to many_to_many; leave it out for {mapping}")
+        return alignment
 
 
 def model_name_from(name: str) -> str:
