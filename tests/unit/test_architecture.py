@@ -12,7 +12,7 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("services", "workers", "shared", "migrations", "tests")
+FOLDERS = ("services", "workers", "shared", "migrations", "tests", "benchmarks")
 MAX_FUNCTION_LINES, MAX_FILE_LINES = 50, 400
 MAX_MEDIAN_LINES = 9
 TRAINING = ("torch", "sklearn", "faker", "statsmodels", "pandas", "celery.worker", "celery.bin")
