@@ -1,5 +1,6 @@
 """Commands that start or stop processes of this machine; each imports what it needs when called."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -128,6 +129,7 @@ def configure_logs() -> None:
 
     settings = get_settings()
     configure_logging(settings.log_level, as_json=settings.log_json and not sys.stderr.isatty())
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each look at /readyz
 
 
 def up_arguments(options: "StandaloneOptions") -> list[str]:
