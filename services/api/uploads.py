@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, cast
 from pydantic import ValidationError
 
 from services.api.views import dataset_view
+from services.http.errors import said
 from shared.data.builtin import find_builtin
 from shared.data.options import DatasetOptions
 from shared.data.readers import build_from_file, detect_format
@@ -93,7 +94,7 @@ def _parse_options(text: str) -> DatasetOptions:
         return DatasetOptions.model_validate_json(text)
     except ValidationError as error:
         details: list[dict[str, object]] = [
-            {"param": ".".join(["options", *map(str, fault["loc"])]), "message": fault["msg"]}
+            {"param": ".".join(["options", *map(str, fault["loc"])]), "message": said(fault)}
             for fault in error.errors()
         ]
         param = str(details[0]["param"])

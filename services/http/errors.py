@@ -169,7 +169,8 @@ def validation_refusal(faults: Sequence[ErrorDetails], body: Any) -> JSONRespons
 
 def said(fault: ErrorDetails) -> str:
     """What is wrong in words of JSON; the library's own speak of Python."""
-    return WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    message = fault["msg"].removeprefix("Value error, ")
+    return WORDS.get(fault["type"]) or WORDS.get(message, message)
 
 
 AN_OBJECT = "Input should be a JSON object"
@@ -180,6 +181,7 @@ WORDS = {
     "string_unicode": "Input should be text: half of a surrogate pair is none",
     "missing": "This is required",
     "extra_forbidden": "There is no such field",
+    "Expected UploadFile, received: <class 'str'>": "This must be a file with a name",
 }
 
 

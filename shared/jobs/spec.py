@@ -24,13 +24,15 @@ def _without_nul(text: str) -> str:
     return text
 
 
-Storable = Annotated[str, AfterValidator(_without_nul)]
-Name = Annotated[Storable, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Storable = AfterValidator(_without_nul)
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable
+]
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 Metadata = Annotated[
     dict[
-        Annotated[Storable, StringConstraints(min_length=1, max_length=64)],
-        Annotated[Storable, StringConstraints(max_length=512)],
+        Annotated[str, StringConstraints(min_length=1, max_length=64), Storable],
+        Annotated[str, StringConstraints(max_length=512), Storable],
     ],
     Field(max_length=32),
 ]
@@ -136,7 +138,7 @@ class JobSpec(Spec):
     """A training job: only `dataset` and `network.cell` are required."""
 
     name: Name | None = None
-    dataset: Annotated[Storable, StringConstraints(min_length=1, max_length=200)]
+    dataset: Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]
     """Name or id of a dataset."""
     mapping: Mapping | None = None
     """Default: what the dataset serves."""
