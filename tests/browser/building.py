@@ -182,3 +182,12 @@ VALIDATION = {
     "val/accuracy": val_accuracy,
     "val/f1_macro": lambda epoch: val_accuracy(epoch) - 0.05,
 }
+
+
+def lose_and_retake(job_id: str, step: int) -> None:
+    """A second attempt takes the job over and goes back to this step."""
+    with transaction() as db:
+        job = JobStore(db).lock(job_id)
+        LeaseStore(db).settle(job, JobStatus.QUEUED, "lost", "lost its worker gpu-0")
+        MetricStore(db).forget_after(job_id, step)
+    start(job_id)

@@ -128,11 +128,16 @@ function choice(name) {
 
 function changed() {
   const wanted = new URLSearchParams(location.search);
-  const set = (key, value, isDefault) => (isDefault ? wanted.delete(key) : wanted.set(key, value));
-  set("x", state.x, state.x === "step");
-  set("y", "log", !state.isLog);
-  set("s", String(state.weight), state.weight === 0);
-  set("charts", state.charts.join(","), false);
+  const fields = {
+    x: state.x === "step" ? "" : state.x,
+    y: state.isLog ? "log" : "",
+    s: state.weight ? String(state.weight) : "",
+    charts: state.charts.join(","),
+  };
+  for (const [key, value] of Object.entries(fields)) {
+    wanted.delete(key);
+    if (value) wanted.set(key, value);
+  }
   const query = wanted.toString().replaceAll("%2C", ",");
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
   draw();
