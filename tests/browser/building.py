@@ -1,6 +1,7 @@
 """Jobs as the pages may meet them, written through the stores; knows no browser."""
 
 import math
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,8 +166,8 @@ def add_log(job_id: str, message: str) -> None:
 
 
 def train_loss(step: int) -> float:
-    wobble = 0.09 * math.sin(step * 1.7) + 0.07 * math.sin(step * 0.613)
-    return (2.6 * math.exp(-step / 420) + 0.34) * math.exp(wobble)
+    noise = random.Random(step).gauss(0, 0.11)
+    return (2.6 * math.exp(-step / 420) + 0.34) * math.exp(noise)
 
 
 def val_loss(epoch: int) -> float:

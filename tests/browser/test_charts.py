@@ -60,6 +60,18 @@ def test_new_points_reach_the_chart_without_a_reload(open_page: OpenPage) -> Non
     assert "after=val%2Floss%3A1860" in asked[-1]
 
 
+def test_a_chart_joins_when_its_metric_first_comes_in(open_page: OpenPage) -> None:
+    job_id = building.a_running_job()
+    building.add_points(job_id, "train/loss", [(10, 1.0), (20, 0.9)])
+    page = open_page(f"/jobs/{job_id}")
+    expect(page.locator("figure")).to_have_count(1)
+
+    building.add_points(job_id, "val/accuracy", [(60, 0.5)])
+    refresh(page)
+
+    expect(chart(page, "accuracy")).to_be_visible()
+
+
 def test_a_new_attempt_draws_its_curves_anew(open_page: OpenPage) -> None:
     job_id = a_job_with_curves(epoch=5)
     page = open_page(f"/jobs/{job_id}")

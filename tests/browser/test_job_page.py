@@ -142,7 +142,7 @@ def test_the_network_is_drawn_unrolled(open_page: OpenPage) -> None:
     drawing = open_page(f"/jobs/{job_id}").locator("svg.network")
 
     expect(drawing).to_have_attribute(
-        "aria-label", "2 LSTM layers of 64 units each, both directions (concat); many to one"
+        "aria-label", "2 lstm layers of 64 units each, both directions (concat); many to one"
     )
     expect(drawing.locator("rect.cell")).to_have_count(6)
     expect(drawing.locator("line.back")).to_have_count(2 * 3 + 1)

@@ -14,6 +14,8 @@ from tests.browser.serving import ServedApi
 STATIC = Path("services/dashboard/static")
 JS_BYTES, LOAD_BYTES, REQUESTS, DRAWN_MS = 60_000, 150_000, 12, 1500
 TABS = ("", "/log", "/checkpoints", "/spec", "/events")
+RULES = {"light": None, "dark": {"runOnly": ["color-contrast"]}}  # a theme changes colours alone
+SAMPLE = {"exclude": [["article:nth-of-type(n+9)"]]}  # the API page repeats itself 50 times
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDTH = "document.documentElement.scrollWidth"
 
@@ -80,7 +82,7 @@ def test_no_page_is_wider_than_a_phone(
         assert page.evaluate(WIDTH) == 390, path
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", RULES)
 def test_axe_finds_nothing(
     open_page: OpenPage, paths: list[str], api: ServedApi, theme: str
 ) -> None:
@@ -88,7 +90,7 @@ def test_axe_finds_nothing(
 
     for path in paths:
         visit(page, api.url + path)
-        found = Axe().run(page)
+        found = Axe().run(page, context=SAMPLE, options=RULES[theme])
         assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
 
 

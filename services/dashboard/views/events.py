@@ -31,7 +31,7 @@ def as_text(row: EventRow) -> str:
     return f"{line.time:%Y-%m-%d %H:%M:%S} {line.type:<10} {line.text}\n"
 
 
-BARE = ("message", "status", "reason")  # their values explain themselves
+BARE = ("level", "message", "status", "reason")  # their values explain themselves
 FIRST = (*BARE, "epoch", "step")
 
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from services.client.commands.spec import spec_of
 from services.dashboard.views import network, snippets, words
-from services.dashboard.views.curves import group
+from services.dashboard.views.curves import first_charts, group
 from shared.jobs.spec import JobSpec
 
 SPECS: list[dict[str, Any]] = [
@@ -126,7 +126,7 @@ def test_a_deep_stack_is_drawn_by_its_ends() -> None:
 
     assert {box.text for box in drawing.boxes if box.kind == "cell"} == {"L1", "L12"}
     assert [box.text for box in drawing.boxes if box.kind == "pool"] == ["mean over the steps"]
-    assert drawing.title == "12 LSTM layers of 128 units each; many to one"
+    assert drawing.title == "12 lstm layers of 128 units each; many to one"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,19 @@ def test_curves_share_a_chart_by_what_they_measure() -> None:
         "accuracy": ["val/accuracy"],
         "grad_norm": ["train/grad_norm"],
     }
+
+
+@pytest.mark.parametrize(
+    ("charts", "shown"),
+    [
+        (["loss", "accuracy", "f1_macro", "lr"], ["loss", "accuracy"]),
+        (["loss", "examples_per_s", "lr"], ["loss"]),
+        (["examples_per_s", "lr"], ["examples_per_s"]),
+        ([], []),
+    ],
+)
+def test_the_first_charts_say_how_good_a_network_is(charts: list[str], shown: list[str]) -> None:
+    assert first_charts(charts) == shown
 
 
 def test_the_api_page_has_every_route_parameter_and_model() -> None:
