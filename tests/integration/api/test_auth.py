@@ -1,3 +1,5 @@
+"""Who may come in, and that strangers are refused before anything of theirs is read."""
+
 from collections.abc import Iterator
 
 import pytest

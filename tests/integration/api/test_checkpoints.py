@@ -1,3 +1,5 @@
+"""Checkpoints: listed, shown, downloaded whole, in ranges or not at all."""
+
 from hashlib import sha256
 
 import pytest

@@ -1,3 +1,5 @@
+"""Datasets from upload to deletion, also while jobs are about to need them."""
+
 import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event

@@ -1,3 +1,5 @@
+"""The story of a job as a list and as a stream that has ended."""
+
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The first answer again for the same key and body, also when two come at once."""
+
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any

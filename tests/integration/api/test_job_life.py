@@ -1,3 +1,5 @@
+"""A job from its submission to its end, as someone watching it over HTTP sees it."""
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Curves: whole, down-sampled, narrowed and as a download."""
+
 import csv
 import io
 import math

@@ -1,3 +1,5 @@
+"""Published networks as the API lists and shows them."""
+
 import pytest
 from fastapi.testclient import TestClient
 

@@ -1,3 +1,5 @@
+"""Who is next, how long the queue is, and which workers are there."""
+
 from typing import Any
 
 from fastapi.testclient import TestClient
