@@ -63,12 +63,26 @@ def make_seeded_template(servers: Servers) -> None:
 @contextmanager
 def seeded_servers(servers: Servers) -> Iterator[None]:
     """Settings that point to a seeded database and an empty broker of the block's own."""
+    with fresh_database(servers, SEEDED) as database, pointed_to(servers, database):
+        yield
+
+
+@contextmanager
+def pointed_to(servers: Servers, database: str) -> Iterator[None]:
+    """Settings that point to this database and an empty broker of the block's own."""
     with (
-        fresh_database(servers, SEEDED) as database,
         empty_valkey_database(servers) as broker,
         settings(database_url=database, redis_url=broker, sweep_every_s=NEVER_S),
     ):
         yield
+
+
+def take_away_all_but_datasets() -> None:
+    """Leave a seeded database as it was made; a fraction of the time that a copy takes."""
+    for table in ("jobs", "models", "workers", "idempotency_keys"):
+        execute(f"DELETE FROM {table}")
+    execute("DELETE FROM datasets WHERE name != ALL(:kept)", kept=list(DATASETS))
+    execute("DELETE FROM blobs WHERE id NOT IN (SELECT blob_id FROM datasets)")
 
 
 def spec(dataset: str = "digits", cell: object = "lstm", **changes: Any) -> dict[str, Any]:
