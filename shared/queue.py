@@ -8,6 +8,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.config import get_settings
 from shared.db.engine import transaction
@@ -65,15 +66,18 @@ def get_redis() -> redis.Redis:
 
 
 def wake_workers(job_ids: list[str]) -> None:
-    """Tell workers that these committed jobs wait. A lost message is sent again by the sweeper."""
+    """Tell workers that these committed jobs wait. A lost message is sent again by the sweeper.
+
+    Nothing is raised while broker or database is away: the jobs are committed, and their
+    submitter must not be told otherwise.
+    """
     try:
         for job_id in job_ids:
             make_celery().send_task(TRAIN, args=[job_id], retry=False)
-    except (OperationalError, redis.RedisError, OSError) as error:
-        log.warning("the broker is away; the sweeper sends again", error=str(error))
-        return
-    with transaction() as db:
-        LeaseStore(db).mark_sent(job_ids)
+        with transaction() as db:
+            LeaseStore(db).mark_sent(job_ids)
+    except (OperationalError, redis.RedisError, OSError, SQLAlchemyError) as error:
+        log.warning("not every wake-up was sent; the sweeper sends again", error=str(error))
 
 
 def num_messages() -> int:

@@ -15,6 +15,7 @@ from shared.queue import num_messages, wake_workers
 
 log = get_logger(__name__)
 COLLECT_EVERY = 120  # sweeps
+STOP_S = 5.0
 
 
 def sweep(*, collect: bool = False) -> None:
@@ -60,6 +61,10 @@ class Sweeper(threading.Thread):
                 passes += 1
             except SQLAlchemyError as error:
                 log.warning("sweep failed; trying again", error=str(error))
+            except Exception as error:
+                log.error("sweep failed; trying again", exc_info=error)
 
     def stop(self) -> None:
+        """Ask for the end and wait for the pass under way."""
         self.stopped.set()
+        self.join(STOP_S)

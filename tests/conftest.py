@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+from kombu import pools
 
 from services.embedded.servers import Servers
 from services.standalone import Standalone
@@ -24,8 +26,7 @@ def forget_settings() -> None:
 
     if get_redis.cache_info().currsize:
         get_redis().close()
-    if make_celery.cache_info().currsize:
-        make_celery().pool.force_close_all()  # type: ignore[attr-defined]  # stubs are wrong
+    pools.reset()  # else a later application of the same URL gets a closed pool
     for cached in (get_settings, get_redis, make_celery):
         cached.cache_clear()
     reset_engine()
@@ -76,9 +77,10 @@ def redis_url(servers: Servers) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Standalone]:
     """Servers, API, inference and one worker, all real: see `.api_url` and `.inference_url`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNROLL_LEASE_S", "8")  # a lost worker is noticed sooner than in production
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:  # only while its processes start
+            patch.setenv("UNROLL_LEASE_S", "8")  # a lost worker is noticed sooner than by default
+            forget_settings()
+            standalone = running.enter_context(throw_away_stack())
         forget_settings()
-        with throw_away_stack() as standalone:
-            yield standalone
-    forget_settings()
+        yield standalone

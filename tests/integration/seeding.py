@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kombu import pools
 from sqlalchemy import func, select, text
 
 from services.embedded.servers import Servers
@@ -48,7 +47,6 @@ def settings(**values: str) -> Iterator[None]:
 
 def _forget() -> None:
     forget_settings()
-    pools.reset()  # a closed pool would be found again under the same numbered database
 
 
 def make_seeded_template(servers: Servers) -> None:
