@@ -54,9 +54,9 @@ class Cell(nn.Module, ABC):
         self.input_size, self.hidden_size, self.options = input_size, hidden_size, options
         rows, recurrent_rows = self.num_gates * hidden_size, sum(self.products) * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.bias_ih = nn.Parameter(torch.empty(rows))
         if self.products:
             self.weight_hh = nn.Parameter(torch.empty(recurrent_rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(rows))
         if self.has_recurrent_bias:
             self.bias_hh = nn.Parameter(torch.empty(recurrent_rows))
         if options.layer_norm:
@@ -87,18 +87,29 @@ class Cell(nn.Module, ABC):
 
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         """All outputs h_BTH, and the state after the last column."""
-        dropping = self.training and self.options.recurrent_dropout > 0
-        if self.options.layer_norm or dropping:
-            return self.unroll(x_BTI, state)
+        return self.run(x_BTI, state, self.draw_mask(state[0]))
+
+    def draw_mask(self, h_BH: Tensor) -> Tensor | None:
+        """What recurrent dropout keeps of each state (B, H), scaled; None where it rests."""
+        if not self.training or not self.options.recurrent_dropout:
+            return None
+        return functional.dropout(torch.ones_like(h_BH), self.options.recurrent_dropout)
+
+    def run(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
+        """As `forward`, with the mask of a sequence that other parts of it share."""
+        if self.options.layer_norm or keep_BH is not None:
+            return self.unroll(x_BTI, state, keep_BH)
         return self.sequence(x_BTI, state)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         """The same as `unroll`, without options, by whatever computes it fastest."""
         return self.unroll(x_BTI, state)
 
-    def unroll(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+    def unroll(
+        self, x_BTI: Tensor, state: State, keep_BH: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Step after step; the reference that every faster path is compared with."""
-        recur = self._recurrence(state[0])
+        recur = self._recurrence(keep_BH)
         outputs = []
         for x_BG in self.input_share(x_BTI).unbind(1):
             state = self.step(x_BG, state, recur)
@@ -119,14 +130,11 @@ class Cell(nn.Module, ABC):
     def _rows(self, blocks: tuple[int, ...]) -> list[int]:
         return [gates * self.hidden_size for gates in blocks]
 
-    def _recurrence(self, h_BH: Tensor) -> Recur:
+    def _recurrence(self, keep_BH: Tensor | None) -> Recur:
         rows, options = self._rows(self.products), self.options
         weights = self.weight_hh.split(rows) if rows else ()
         biases = self.bias_hh.split(rows) if self.has_recurrent_bias else ()
         gains = self.gain_hh.split(rows) if rows and options.layer_norm else ()
-        keep_BH = None
-        if self.training and options.recurrent_dropout:
-            keep_BH = functional.dropout(torch.ones_like(h_BH), options.recurrent_dropout)
 
         def recur(h_BH: Tensor, product: int = 0) -> Tensor:
             kept_BH = h_BH if keep_BH is None else h_BH * keep_BH
