@@ -30,6 +30,21 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """What computes a whole sequence of a cell with some options."""
+
+    cpu: str
+    cuda: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def fits(self, cell: Spec) -> bool:
+        return all(getattr(cell, name) == value for name, value in self.options)
+
+
+OWN = "unroll.kernels"  # torch operations with a derivative written by hand
+
+
+@dataclass(frozen=True, slots=True)
 class CellCard:
     """A cell described for a person choosing one."""
 
@@ -42,8 +57,8 @@ class CellCard:
     reference: str
     size: Callable[[Any], Size]
     """From the cell's spec."""
-    kernels: tuple[tuple[dict[str, Any], str], ...]
-    """What computes a whole sequence, for the first options that fit; the last fit all."""
+    kernels: tuple[Kernel, ...]
+    """What computes a whole sequence: the first whose options fit; the last fits all."""
 
 
 PLAIN = "unroll.cells"  # a loop of torch operations, step after step
@@ -62,7 +77,10 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="J. L. Elman (1990), Finding structure in time, Cognitive Science 14",
         size=lambda cell: Size(1, biases=2),
-        kernels=(({"activation": "sigmoid"}, PLAIN), ({}, "torch.nn.RNN")),
+        kernels=(
+            Kernel(OWN, OWN, (("activation", "sigmoid"),)),
+            Kernel(OWN, "torch.nn.RNN"),
+        ),
     ),
     "jordan": CellCard(
         title="Jordan's network, which feeds its output back",
@@ -74,7 +92,7 @@ CARDS: dict[str, CellCard] = {
             "sequential machine, Proceedings of the Cognitive Science Society 8"
         ),
         size=lambda cell: Size(1, vectors=1, squares=1),
-        kernels=(({}, PLAIN),),
+        kernels=(Kernel(OWN, OWN),),
     ),
     "lstm": CellCard(
         title="Long short-term memory with a forget gate",
@@ -92,7 +110,10 @@ CARDS: dict[str, CellCard] = {
             "coupled gates: K. Greff et al. (2017), LSTM: a search space odyssey, arXiv:1503.04069"
         ),
         size=_lstm_size,
-        kernels=(({"peephole": True}, PLAIN), ({}, "torch.nn.LSTM")),
+        kernels=(
+            Kernel(OWN, OWN, (("peephole", True),)),
+            Kernel("torch.nn.LSTM", "torch.nn.LSTM"),
+        ),
     ),
     "gru": CellCard(
         title="Gated recurrent unit, reset after or before the recurrent product",
@@ -108,7 +129,10 @@ CARDS: dict[str, CellCard] = {
             "reset after: the form of cuDNN and torch.nn.GRU"
         ),
         size=lambda cell: Size(3, biases=2),
-        kernels=(({"reset_after": False}, PLAIN), ({}, "torch.nn.GRU")),
+        kernels=(
+            Kernel(OWN, OWN, (("reset_after", False),)),
+            Kernel(OWN, "torch.nn.GRU"),
+        ),
     ),
     "mgu": CellCard(
         title="Minimal gated unit",
@@ -120,7 +144,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="G.-B. Zhou et al. (2016), Minimal gated unit for RNNs, arXiv:1603.09420",
         size=lambda cell: Size(2),
-        kernels=(({}, PLAIN),),
+        kernels=(Kernel(OWN, OWN),),
     ),
     "mingru": CellCard(
         title="minGRU, whose gate sees the input alone",
@@ -129,7 +153,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
         size=lambda cell: Size(2, recurrent=False),
-        kernels=(({}, PLAIN),),
+        kernels=(Kernel(OWN, OWN),),
     ),
     "minlstm": CellCard(
         title="minLSTM, whose gates see the input alone and sum to one",
@@ -138,7 +162,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
         size=lambda cell: Size(3, recurrent=False),
-        kernels=(({}, PLAIN),),
+        kernels=(Kernel(OWN, OWN),),
     ),
 }
 
@@ -161,10 +185,13 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
         "reference": card.reference,
         "streams": True,  # a step needs nothing but the state before it
         "recurrent_dropout": name not in WITHOUT_RECURRENT_PRODUCT,
-        "kernel": _kernel(card, usual),
+        "kernel": _kernel(card, usual).cpu,
         "kernels": [
-            *({"options": options, "kernel": kernel} for options, kernel in card.kernels),
-            *({"network": {option: True}, "kernel": PLAIN} for option in PLAIN_OPTIONS),
+            *(
+                {"options": dict(row.options), "cpu": row.cpu, "cuda": row.cuda}
+                for row in card.kernels
+            ),
+            *({"network": [option], "cpu": PLAIN, "cuda": PLAIN} for option in PLAIN_OPTIONS),
         ],
         "options": spec.model_json_schema(),
     }
@@ -173,19 +200,16 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
 PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; no kernel knows them
 
 
-def kernel_of(spec: NetworkSpec) -> str:
+def kernel_of(spec: NetworkSpec, device: str = "cpu") -> str:
     """What computes the sequences of a training."""
     if any(getattr(spec, option) for option in PLAIN_OPTIONS):
         return PLAIN
-    return _kernel(CARDS[spec.cell.type], spec.cell)
+    kernel = _kernel(CARDS[spec.cell.type], spec.cell)
+    return kernel.cuda if device == "cuda" else kernel.cpu
 
 
-def _kernel(card: CellCard, cell: Spec) -> str:
-    return next(
-        kernel
-        for options, kernel in card.kernels
-        if all(getattr(cell, name) == value for name, value in options.items())
-    )
+def _kernel(card: CellCard, cell: Spec) -> Kernel:
+    return next(kernel for kernel in card.kernels if kernel.fits(cell))
 
 
 def num_gates(network: NetworkSpec) -> int:

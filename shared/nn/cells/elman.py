@@ -5,10 +5,12 @@ from torch import Tensor
 
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.elman import run_elman
 from shared.nn.kernels.vendor import run_simple
+from shared.nn.kernels.whole import last
 from shared.nn.spec import ElmanSpec
 
-KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+VENDOR = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 
 
 class ElmanCell(Cell):
@@ -28,7 +30,14 @@ class ElmanCell(Cell):
         return (self.activation(x_BG + recur(state[0])),)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if self.spec.activation not in KERNELS:
-            return self.unroll(x_BTI, state)
-        weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        return run_simple(KERNELS[self.spec.activation], x_BTI, state, weights)
+        activation = self.spec.activation
+        if x_BTI.is_cuda and activation in VENDOR:
+            weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+            return run_simple(VENDOR[activation], x_BTI, state, weights)
+        h_BTH = run_elman(
+            x_BTI,
+            state[0],
+            (self.weight_ih, self.weight_hh, self.bias_ih + self.bias_hh),
+            activation,
+        )
+        return h_BTH, last(h_BTH)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.gru import run_gru
 from shared.nn.kernels.vendor import run_simple
+from shared.nn.kernels.whole import last
 from shared.nn.spec import GruSpec
 
 
@@ -39,7 +41,8 @@ class GruCell(Cell):
         return (z_BH * n_BH + (1 - z_BH) * h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if not self.spec.reset_after:
-            return self.unroll(x_BTI, state)
-        weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        return run_simple(torch.gru, x_BTI, state, weights)
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        if x_BTI.is_cuda and self.spec.reset_after:
+            return run_simple(torch.gru, x_BTI, state, weights)
+        h_BTH = run_gru(x_BTI, state[0], weights, reset_after=self.spec.reset_after)
+        return h_BTH, last(h_BTH)

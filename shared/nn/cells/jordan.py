@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.jordan import run_jordan
+from shared.nn.kernels.whole import last
 from shared.nn.spec import JordanSpec
 
 
@@ -35,3 +37,9 @@ class JordanCell(Cell):
     def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
         h_BH = self.activation(x_BG + recur(state[0]))
         return (self.output_activation(functional.linear(h_BH, self.weight_ho, self.bias_ho)),)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.weight_ho, self.bias_ho)
+        activations = (self.spec.activation, self.spec.output_activation)
+        y_BTH = run_jordan(x_BTI, state[0], weights, activations)
+        return y_BTH, last(y_BTH)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
 from shared.nn.spec import LstmSpec
 
@@ -66,7 +67,9 @@ class LstmCell(Cell):
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         if self.spec.peephole:
-            return self.unroll(x_BTI, state)
+            bias = self.bias_ih + self.bias_hh
+            own = (self.weight_ih, self.weight_hh, bias, self.peepholes)
+            return run_peephole_lstm(x_BTI, state, own)
         weights: list[Tensor] = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
         if self.spec.coupled_gates:
             weights = [uncoupled(weight) for weight in weights]

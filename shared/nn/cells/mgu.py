@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.mgu import run_mgu
+from shared.nn.kernels.whole import last
 from shared.nn.spec import MguSpec
 
 
@@ -28,3 +30,8 @@ class MguCell(Cell):
         f_BH = torch.sigmoid(x_f + recur(h_BH))
         n_BH = torch.tanh(x_n + recur(f_BH * h_BH, product=1))
         return ((1 - f_BH) * h_BH + f_BH * n_BH,)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih)
+        h_BTH = run_mgu(x_BTI, state[0], weights)
+        return h_BTH, last(h_BTH)

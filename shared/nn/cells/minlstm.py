@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.scan import run_scan
+from shared.nn.kernels.whole import batch_first, input_share, last
 from shared.nn.spec import MinLstmSpec
 
 
@@ -30,6 +32,12 @@ class MinLstmCell(Cell):
     def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
         x_i, x_f, n_BH = x_BG.chunk(3, -1)
         return (torch.lerp(state[0], n_BH, input_weight(x_i, x_f)),)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        parts = zip(self.weight_ih.chunk(3), self.bias_ih.chunk(3), strict=True)
+        i_TBH, f_TBH, n_TBH = (input_share(x_BTI, weight, bias) for weight, bias in parts)
+        h_BTH = batch_first(run_scan(input_weight(i_TBH, f_TBH), n_TBH, state[0]))
+        return h_BTH, last(h_BTH)
 
 
 def input_weight(x_i: Tensor, x_f: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.nn.catalog import CARDS, PLAIN, describe_cells, kernel_of
+from shared.nn.catalog import CARDS, OWN, PLAIN, describe_cells, kernel_of
 from shared.nn.spec import NetworkSpec
 
 
@@ -72,16 +72,24 @@ def test_what_cannot_be_is_refused_at_its_field(
         ({"cell": {"type": "lstm", "coupled_gates": True}}, "torch.nn.LSTM"),
         ({"cell": "lstm", "layer_norm": True}, PLAIN),
         ({"cell": "lstm", "recurrent_dropout": 0.1}, PLAIN),
-        ({"cell": "gru"}, "torch.nn.GRU"),
-        ({"cell": "elman"}, "torch.nn.RNN"),
+        ({"cell": {"type": "lstm", "peephole": True}}, OWN),
+        ({"cell": "gru"}, OWN),
+        ({"cell": "elman"}, OWN),
+        ({"cell": "mingru"}, OWN),
     ],
 )
 def test_the_kernel_is_the_one_that_runs(wanted: dict[str, Any], kernel: str) -> None:
     assert kernel_of(NetworkSpec.model_validate(wanted)) == kernel
 
 
+def test_on_cuda_torch_computes_what_it_knows() -> None:
+    kernels = [kernel_of(spec(cell=cell), "cuda") for cell in ("elman", "lstm", "gru", "mgu")]
+
+    assert kernels == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU", OWN]
+
+
 def test_every_card_names_a_kernel_for_all_options() -> None:
-    assert all(card.kernels[-1][0] == {} for card in CARDS.values())
+    assert all(card.kernels[-1].options == () for card in CARDS.values())
     for cell in describe_cells():
         names = set(cell["options"]["properties"])
         assert all(set(row.get("options", {})) <= names for row in cell["kernels"])
