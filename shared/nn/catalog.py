@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared.nn.kernels.limits import lstm_compiles_up_to
 from shared.nn.spec import (
     CELL_SPECS,
     WITHOUT_RECURRENT_PRODUCT,
@@ -35,12 +36,19 @@ class Kernel:
 
     cpu: str
     cuda: str
+    """On a GPU."""
     options: tuple[tuple[str, Any], ...] = ()
+    compiled_up_to: Callable[[Any], int] = lambda cell: 0
+    """Units up to which compiled loops take its place on a CPU."""
 
     def fits(self, cell: Spec) -> bool:
         return all(getattr(cell, name) == value for name, value in self.options)
 
+    def on_cpu(self, cell: Spec, units: int) -> str:
+        return COMPILED if units <= self.compiled_up_to(cell) else self.cpu
 
+
+COMPILED = "unroll.compiled"  # a loop over time that numba compiles
 OWN = "unroll.kernels"  # torch operations with a derivative written by hand
 
 
@@ -111,8 +119,8 @@ CARDS: dict[str, CellCard] = {
         ),
         size=_lstm_size,
         kernels=(
-            Kernel(OWN, OWN, (("peephole", True),)),
-            Kernel("torch.nn.LSTM", "torch.nn.LSTM"),
+            Kernel(OWN, OWN, (("peephole", True),), lstm_compiles_up_to),
+            Kernel("torch.nn.LSTM", "torch.nn.LSTM", (), lstm_compiles_up_to),
         ),
     ),
     "gru": CellCard(
@@ -185,10 +193,15 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
         "reference": card.reference,
         "streams": True,  # a step needs nothing but the state before it
         "recurrent_dropout": name not in WITHOUT_RECURRENT_PRODUCT,
-        "kernel": _kernel(card, usual).cpu,
+        "kernel": _kernel(card, usual).on_cpu(usual, NetworkSpec(cell=usual).layer_sizes[0]),
         "kernels": [
             *(
-                {"options": dict(row.options), "cpu": row.cpu, "cuda": row.cuda}
+                {
+                    "options": dict(row.options),
+                    "cpu": row.cpu,
+                    "cuda": row.cuda,
+                    "compiled_up_to": row.compiled_up_to(spec(**dict(row.options))),
+                }
                 for row in card.kernels
             ),
             *({"network": [option], "cpu": PLAIN, "cuda": PLAIN} for option in PLAIN_OPTIONS),
@@ -201,11 +214,13 @@ PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; no kernel
 
 
 def kernel_of(spec: NetworkSpec, device: str = "cpu") -> str:
-    """What computes the sequences of a training."""
+    """What computes the sequences of a training; of two kernels, the lower layers' comes first."""
     if any(getattr(spec, option) for option in PLAIN_OPTIONS):
         return PLAIN
     kernel = _kernel(CARDS[spec.cell.type], spec.cell)
-    return kernel.cuda if device == "cuda" else kernel.cpu
+    if device == "cuda":
+        return kernel.cuda
+    return ", ".join(dict.fromkeys(kernel.on_cpu(spec.cell, units) for units in spec.layer_sizes))
 
 
 def _kernel(card: CellCard, cell: Spec) -> Kernel:

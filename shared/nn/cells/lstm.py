@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.limits import lstm_compiles_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
 from shared.nn.spec import LstmSpec
@@ -66,6 +67,8 @@ class LstmCell(Cell):
         return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        if not x_BTI.is_cuda and self.hidden_size <= lstm_compiles_up_to(self.spec):
+            return self._compiled(x_BTI, state)
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh
             own = (self.weight_ih, self.weight_hh, bias, self.peepholes)
@@ -74,6 +77,17 @@ class LstmCell(Cell):
         if self.spec.coupled_gates:
             weights = [uncoupled(weight) for weight in weights]
         return run_lstm(x_BTI, state, weights)
+
+    def _compiled(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        from shared.nn.kernels.lstm_compiled import run_compiled_lstm  # numba takes a second
+
+        peepholes: Tensor = (
+            self.peepholes
+            if self.spec.peephole
+            else x_BTI.new_zeros(self.num_gates - 1, self.hidden_size)
+        )
+        bias = self.bias_ih + self.bias_hh
+        return run_compiled_lstm(x_BTI, state, (self.weight_ih, self.weight_hh, bias, peepholes))
 
 
 def uncoupled(weight: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from shared.nn.cells.gru import GruCell
 from shared.nn.cells.lstm import LstmCell
 from shared.nn.cells.minlstm import MinLstmCell, input_weight
 from shared.nn.cells.registry import build_cell
+from shared.nn.kernels import limits
 from shared.nn.layer import merge as merged
 from shared.nn.spec import GruSpec, LstmSpec, MinLstmSpec, NetworkSpec
 from shared.nn.stack import Stack
@@ -42,8 +43,12 @@ def test_a_sequence_in_pieces_equals_the_whole_one(cell: dict[str, Any], layer_n
     torch.testing.assert_close(state, whole_state, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("has_compiler", [False, True])
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_the_path_for_whole_sequences_equals_the_equation(cell: dict[str, Any]) -> None:
+def test_the_path_for_whole_sequences_equals_the_equation(
+    cell: dict[str, Any], has_compiler: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "has_compiler", lambda: has_compiler)
     spec = NetworkSpec.model_validate({"cell": cell}).cell
     one = build_cell(spec, 5, 4, CellOptions())
     randomised(one)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.nn.catalog import CARDS, OWN, PLAIN, describe_cells, kernel_of
+from shared.nn.catalog import CARDS, COMPILED, OWN, PLAIN, describe_cells, kernel_of
+from shared.nn.kernels import limits
 from shared.nn.spec import NetworkSpec
 
 
@@ -68,11 +69,13 @@ def test_what_cannot_be_is_refused_at_its_field(
 @pytest.mark.parametrize(
     ("wanted", "kernel"),
     [
-        ({"cell": "lstm"}, "torch.nn.LSTM"),
-        ({"cell": {"type": "lstm", "coupled_gates": True}}, "torch.nn.LSTM"),
+        ({"cell": "lstm", "hidden_size": 512}, "torch.nn.LSTM"),
+        ({"cell": "lstm", "hidden_size": 128}, COMPILED),
+        ({"cell": "lstm", "hidden_size": [512, 128]}, f"torch.nn.LSTM, {COMPILED}"),
+        ({"cell": {"type": "lstm", "coupled_gates": True}, "hidden_size": 512}, COMPILED),
         ({"cell": "lstm", "layer_norm": True}, PLAIN),
         ({"cell": "lstm", "recurrent_dropout": 0.1}, PLAIN),
-        ({"cell": {"type": "lstm", "peephole": True}}, OWN),
+        ({"cell": {"type": "lstm", "peephole": True}}, COMPILED),
         ({"cell": "gru"}, OWN),
         ({"cell": "elman"}, OWN),
         ({"cell": "mingru"}, OWN),
@@ -80,6 +83,21 @@ def test_what_cannot_be_is_refused_at_its_field(
 )
 def test_the_kernel_is_the_one_that_runs(wanted: dict[str, Any], kernel: str) -> None:
     assert kernel_of(NetworkSpec.model_validate(wanted)) == kernel
+
+
+@pytest.mark.parametrize(
+    ("cell", "kernel"),
+    [
+        ({"type": "lstm", "coupled_gates": True}, "torch.nn.LSTM"),
+        ({"type": "lstm", "peephole": True}, OWN),
+    ],
+)
+def test_without_a_compiler_another_kernel_runs(
+    cell: dict[str, Any], kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "has_compiler", lambda: False)
+
+    assert kernel_of(spec(cell=cell)) == kernel
 
 
 def test_on_cuda_torch_computes_what_it_knows() -> None:
