@@ -119,7 +119,7 @@ class Attempt:
         return DatasetTable.open(memoryview(data))
 
     def _note_kernel(self, db: Session, job: JobRow) -> None:
-        job.kernel = kernel_of(self.spec.network)
+        job.kernel = kernel_of(self.spec.network, self.plan.training.device.type)
 
     def _train(self) -> None:
         steps = fit(self.plan.training, self.spec.training.max_steps)

@@ -1,0 +1,184 @@
+"""What numba needs to compile loops over time: BLAS from torch's own library, tanh, threads.
+
+Imported only where `limits.has_compiler`. The address of a BLAS routine is an argument of a
+compiled loop, so that the loop can be cached on disk. A loop that calls another is cached with it:
+after a change here, touch the modules that use it.
+"""
+
+import ctypes
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import torch
+from llvmlite import binding, ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from torch import Tensor
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+GEMM = {torch.float32: "sgemm_", torch.float64: "dgemm_"}
+FAST: dict[str, Any] = {"fastmath": True, "error_model": "numpy", "nogil": True}
+# LLVM vectorises a loop over so many arrays only if it may check that they do not overlap
+binding.set_option("unroll", "--runtime-memory-check-threshold=200")
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compiled at its first call and kept on disk, where the disk can be written to."""
+    try:
+        return cast(Loop, numba.njit(cache=True, **FAST)(loop))
+    except RuntimeError:  # numba found no directory to write to
+        return cast(Loop, numba.njit(**FAST)(loop))
+
+
+@cache
+def _torch_library() -> ctypes.CDLL:
+    folder = Path(torch.__file__).parent / "lib"
+    return ctypes.CDLL(str(next(folder.glob("*torch_cpu.*"))))
+
+
+@cache
+def gemm_address(dtype: torch.dtype) -> int:
+    """Of the Fortran BLAS routine for this type.
+
+    Raises:
+        AttributeError: torch's library does not export one.
+    """
+    address = ctypes.cast(getattr(_torch_library(), GEMM[dtype]), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+@intrinsic
+def _call_gemm(
+    _: Any, address: Any, trans: Any, m: Any, n: Any, k: Any, a: Any, b: Any, beta: Any, c: Any
+) -> Any:
+    """C (m, n) = A or its transpose (m, k) @ B (k, n) + beta C, column after column."""
+    signature = types.void(address, trans, m, n, k, a, b, beta, c)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, trans, m, n, k, a, b, beta, c = arguments
+        pointer = ir.IntType(8).as_pointer()
+
+        def place(value: Any) -> Any:
+            room = cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
+            return builder.bitcast(room, pointer)
+
+        no = ir.Constant(ir.IntType(8), ord("N"))
+        letter = builder.select(trans, ir.Constant(ir.IntType(8), ord("T")), no)
+        one = ir.Constant(beta.type, 1.0)
+        leading = builder.select(trans, k, m)
+        a, b, c = (builder.inttoptr(each, pointer) for each in (a, b, c))
+        parts = (letter, no, m, n, k, one, a, leading, b, k, beta, c, m)
+        are_pointers = {id(a), id(b), id(c)}
+        call = [part if id(part) in are_pointers else place(part) for part in parts]
+        kind = ir.FunctionType(ir.VoidType(), [pointer] * len(call))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), call)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@compiled
+def add_product(
+    gemm: int, transposed: bool, weight_GH: Any, h_BK: Any, beta: Any, out_BM: Any
+) -> None:
+    """out = h @ weight.T (or h @ weight, when not transposed) + beta · out; rows lie side by side."""
+    _call_gemm(  # type: ignore[call-arg]  # numba passes the typing context itself
+        gemm,
+        transposed,
+        numba.int32(out_BM.shape[1]),
+        numba.int32(out_BM.shape[0]),
+        numba.int32(h_BK.shape[1]),
+        weight_GH.ctypes.data,
+        h_BK.ctypes.data,
+        beta,
+        out_BM.ctypes.data,
+    )
+
+
+def tanh(x: Any) -> Any:
+    """In compiled loops only."""
+    return math.tanh(x)
+
+
+@overload(tanh, inline="always")
+def _tanh(x: Any) -> Any:
+    return _tanh_32 if x == types.float32 else _tanh_64
+
+
+def _tanh_64(x: Any) -> Any:
+    return math.tanh(x)
+
+
+LIMIT = numba.float32(7.90531110763549805)  # from here on float32 knows only one
+NUMERATOR = tuple(
+    numba.float32(a)
+    for a in (
+        4.89352455891786e-03,
+        6.37261928875436e-04,
+        1.48572235717979e-05,
+        5.12229709037114e-08,
+        -8.60467152213735e-11,
+        2.00018790482477e-13,
+        -2.76076847742355e-16,
+    )
+)
+DENOMINATOR = tuple(
+    numba.float32(b)
+    for b in (
+        4.89352518554385e-03,
+        2.26843463243900e-03,
+        1.18534705686654e-04,
+        1.19825839466702e-06,
+    )
+)
+
+
+def _tanh_32(x: Any) -> Any:
+    """Eigen's quotient of polynomials, right to a few units in the last place; it vectorises."""
+    x = min(max(x, -LIMIT), LIMIT)
+    y = x * x
+    a0, a1, a2, a3, a4, a5, a6 = NUMERATOR
+    b0, b1, b2, b3 = DENOMINATOR
+    p = a0 + y * (a1 + y * (a2 + y * (a3 + y * (a4 + y * (a5 + y * a6)))))
+    return x * p / (b0 + y * (b1 + y * (b2 + y * b3)))
+
+
+def _one_blas_thread() -> None:
+    setter = getattr(_torch_library(), "MKL_Set_Num_Threads_Local", None)
+    if setter is not None:
+        setter(1)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="kernel", initializer=_one_blas_thread)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no such threads
+
+
+def over_rows(loop: Callable[[int, int], None], num_rows: int) -> None:
+    """Run a loop over shares of the batch, one for each of torch's threads.
+
+    Rows do not meet before the weights' gradients, so that threads have no step to wait for.
+    """
+    shares = min(torch.get_num_threads(), num_rows // 2)
+    if shares <= 1:
+        loop(0, num_rows)
+        return
+    ends = [num_rows * share // shares for share in range(shares + 1)]
+    work = [_pool().submit(loop, *ends[share : share + 2]) for share in range(shares)]
+    for each in work:
+        each.result()
+
+
+def array(tensor: Tensor) -> Any:
+    """The tensor's memory as numpy sees it."""
+    return tensor.detach().numpy()

@@ -1,0 +1,26 @@
+"""Where compiled loops run and up to which size they pay; imports neither torch nor numba."""
+
+import platform
+import sys
+from functools import cache
+from importlib.util import find_spec
+
+from shared.nn.spec import MAX_HIDDEN_SIZE, LstmSpec
+
+PLAIN_LSTM_UP_TO = 384
+"""Units. Measured on two cores as a multiple of torch.nn.LSTM: 0.7 at 128, 0.9 at 256, 1.0 at 512."""
+
+
+@cache
+def has_compiler() -> bool:
+    """Whether numba is there, and a torch that is known to export its BLAS."""
+    is_known = sys.platform == "linux" and platform.machine() == "x86_64"
+    return is_known and find_spec("numba") is not None
+
+
+def lstm_compiles_up_to(spec: LstmSpec) -> int:
+    """Units up to which compiled loops are the fastest that a CPU has; 0 without a compiler."""
+    if not has_compiler():
+        return 0
+    # torch has no kernel for peepholes, and takes the weights of a gate too many for coupled gates
+    return MAX_HIDDEN_SIZE if spec.peephole or spec.coupled_gates else PLAIN_LSTM_UP_TO

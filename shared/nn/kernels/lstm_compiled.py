@@ -1,0 +1,211 @@
+"""The LSTM family over a whole sequence in compiled loops: one pass of arithmetic a step.
+
+z_BG becomes the gates i, f, g, o (i, g, o when coupled); p_PH are the peepholes of i, f, o, zero
+where a cell has none. Derivatives are those of shared.nn.kernels.lstm, a step at a time.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from shared.nn.kernels.compiled import add_product, array, compiled, gemm_address, over_rows, tanh
+from shared.nn.kernels.whole import (
+    applied,
+    batch_first,
+    before,
+    by_hand,
+    input_share,
+    weight_gradient,
+)
+
+
+@compiled
+def _step(z: Any, c_before: Any, p: Any, c: Any, h: Any) -> None:
+    size, half = c.shape[1], p.dtype.type(0.5)
+    p_i, p_f, p_o = p[0], p[1], p[2]
+    for b in range(c.shape[0]):
+        row, old, new, shown = z[b], c_before[b], c[b], h[b]
+        i, f, g, o = row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :]
+        for j in range(size):
+            i_j = half + half * tanh(half * (i[j] + p_i[j] * old[j]))
+            f_j = half + half * tanh(half * (f[j] + p_f[j] * old[j]))
+            g_j = tanh(g[j])
+            c_j = f_j * old[j] + i_j * g_j
+            o_j = half + half * tanh(half * (o[j] + p_o[j] * c_j))
+            i[j], f[j], g[j], o[j], new[j], shown[j] = i_j, f_j, g_j, o_j, c_j, o_j * tanh(c_j)
+
+
+@compiled
+def _step_coupled(z: Any, c_before: Any, p: Any, c: Any, h: Any) -> None:
+    size, half = c.shape[1], p.dtype.type(0.5)
+    p_i, p_o = p[0], p[1]
+    for b in range(c.shape[0]):
+        row, old, new, shown = z[b], c_before[b], c[b], h[b]
+        i, g, o = row[:size], row[size : 2 * size], row[2 * size :]
+        for j in range(size):
+            i_j = half + half * tanh(half * (i[j] + p_i[j] * old[j]))
+            g_j = tanh(g[j])
+            c_j = old[j] + i_j * (g_j - old[j])
+            o_j = half + half * tanh(half * (o[j] + p_o[j] * c_j))
+            i[j], g[j], o[j], new[j], shown[j] = i_j, g_j, o_j, c_j, o_j * tanh(c_j)
+
+
+@compiled
+def _step_back(z: Any, c_before: Any, c: Any, p: Any, dh: Any, dc: Any, dz: Any) -> None:
+    size, one = c.shape[1], p.dtype.type(1)
+    p_i, p_f, p_o = p[0], p[1], p[2]
+    for b in range(c.shape[0]):
+        row, drow, old, new, dh_b, dc_b = z[b], dz[b], c_before[b], c[b], dh[b], dc[b]
+        i, f, g, o = row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :]
+        d_i, d_f = drow[:size], drow[size : 2 * size]
+        d_g, d_o = drow[2 * size : 3 * size], drow[3 * size :]
+        for j in range(size):
+            shown = tanh(new[j])
+            into_o = dh_b[j] * shown * o[j] * (one - o[j])
+            d = dc_b[j] + dh_b[j] * o[j] * (one - shown * shown) + into_o * p_o[j]
+            into_i = d * g[j] * i[j] * (one - i[j])
+            into_f = d * old[j] * f[j] * (one - f[j])
+            d_i[j], d_f[j], d_g[j], d_o[j] = into_i, into_f, d * i[j] * (one - g[j] * g[j]), into_o
+            dc_b[j] = d * f[j] + into_i * p_i[j] + into_f * p_f[j]
+
+
+@compiled
+def _step_back_coupled(z: Any, c_before: Any, c: Any, p: Any, dh: Any, dc: Any, dz: Any) -> None:
+    size, one = c.shape[1], p.dtype.type(1)
+    p_i, p_o = p[0], p[1]
+    for b in range(c.shape[0]):
+        row, drow, old, new, dh_b, dc_b = z[b], dz[b], c_before[b], c[b], dh[b], dc[b]
+        i, g, o = row[:size], row[size : 2 * size], row[2 * size :]
+        d_i, d_g, d_o = drow[:size], drow[size : 2 * size], drow[2 * size :]
+        for j in range(size):
+            shown = tanh(new[j])
+            into_o = dh_b[j] * shown * o[j] * (one - o[j])
+            d = dc_b[j] + dh_b[j] * o[j] * (one - shown * shown) + into_o * p_o[j]
+            into_i = d * (g[j] - old[j]) * i[j] * (one - i[j])
+            d_i[j], d_g[j], d_o[j] = into_i, d * i[j] * (one - g[j] * g[j]), into_o
+            dc_b[j] = d * (one - i[j]) + into_i * p_i[j]
+
+
+@compiled
+def _forward(
+    gemm: int,
+    z: Any,
+    h_first: Any,
+    c_first: Any,
+    weight: Any,
+    p: Any,
+    c: Any,
+    h: Any,
+    b: int,
+    e: int,
+) -> None:
+    """All steps of rows b to e; sliced here, where numba still knows that rows are contiguous."""
+    one = p.dtype.type(1)
+    h_before, c_before = h_first[b:e], c_first[b:e]
+    for t in range(z.shape[0]):
+        add_product(gemm, True, weight, h_before, one, z[t, b:e])
+        if p.shape[0] == 3:
+            _step(z[t, b:e], c_before, p, c[t, b:e], h[t, b:e])
+        else:
+            _step_coupled(z[t, b:e], c_before, p, c[t, b:e], h[t, b:e])
+        h_before, c_before = h[t, b:e], c[t, b:e]
+
+
+@compiled
+def _backward(
+    gemm: int,
+    z: Any,
+    c_first: Any,
+    c: Any,
+    weight: Any,
+    p: Any,
+    above: Any,
+    dh: Any,
+    dc: Any,
+    dz: Any,
+    b: int,
+    e: int,
+) -> None:
+    """All steps of rows b to e, the last first; dh and dc end as those of the first state."""
+    one = p.dtype.type(1)
+    dh_rows, dc_rows = dh[b:e], dc[b:e]
+    dh_rows[:] = above[-1, b:e]
+    for t in range(z.shape[0] - 1, -1, -1):
+        c_before = c[t - 1, b:e] if t else c_first[b:e]
+        if p.shape[0] == 3:
+            _step_back(z[t, b:e], c_before, c[t, b:e], p, dh_rows, dc_rows, dz[t, b:e])
+        else:
+            _step_back_coupled(z[t, b:e], c_before, c[t, b:e], p, dh_rows, dc_rows, dz[t, b:e])
+        if t:
+            dh_rows[:] = above[t - 1, b:e]
+        add_product(gemm, False, weight, dz[t, b:e], one if t else one - one, dh_rows)
+
+
+class CompiledSequence(Function):
+    """From z_TBG, h_BH, c_BH, U and p to h_TBH and the last c_BH. Writes on z_TBG."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, z_TBG: Tensor, h_BH: Tensor, c_BH: Tensor, weight_GH: Tensor, p_PH: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        h_TBH, c_TBH = (z_TBG.new_empty(*z_TBG.shape[:2], h_BH.shape[1]) for _ in range(2))
+        z, h, c = (array(each) for each in (z_TBG, h_TBH, c_TBH))
+        h_first, c_first = (array(each.contiguous()) for each in (h_BH, c_BH))
+        weight, p, gemm = array(weight_GH), array(p_PH), gemm_address(z_TBG.dtype)
+
+        over_rows(partial(_forward, gemm, z, h_first, c_first, weight, p, c, h), len(h_BH))
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(z_TBG, h_TBH, c_TBH, h_BH, c_BH, weight_GH, p_PH)
+        return h_TBH, c_TBH[-1].clone()
+
+    @staticmethod
+    @by_hand
+    def backward(
+        ctx: Any, dh_TBH: Tensor | None, dc_BH: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        gates, h_TBH, c_TBH, h_BH, c_BH, weight_GH, p_PH = ctx.saved_tensors
+        above_TBH = torch.zeros_like(h_TBH) if dh_TBH is None else dh_TBH.contiguous()
+        dc = torch.zeros_like(c_BH) if dc_BH is None else dc_BH.contiguous().clone()
+        dh, dz_TBG = torch.empty_like(dc), torch.empty_like(gates)
+        z, c, above, dz = (array(each) for each in (gates, c_TBH, above_TBH, dz_TBG))
+        c_first, dh_rows, dc_rows = (array(each) for each in (c_BH.contiguous(), dh, dc))
+        weight, p, gemm = array(weight_GH), array(p_PH), gemm_address(gates.dtype)
+
+        loop = partial(_backward, gemm, z, c_first, c, weight, p, above, dh_rows, dc_rows, dz)
+        over_rows(loop, len(h_BH))
+        dp_PH = None
+        if ctx.needs_input_grad[4]:
+            dp_PH = _peephole_gradient(dz_TBG, before(c_BH, c_TBH), c_TBH)
+        return dz_TBG, dh, dc, weight_gradient(dz_TBG, before(h_BH, h_TBH)), dp_PH
+
+
+def _peephole_gradient(dz_TBG: Tensor, before_TBH: Tensor, c_TBH: Tensor) -> Tensor:
+    *early, _, out = dz_TBG.split(c_TBH.shape[2], 2)
+    seen = [(dz_TBH * before_TBH).sum((0, 1)) for dz_TBH in early]
+    return torch.stack([*seen, (out * c_TBH).sum((0, 1))])
+
+
+def warm() -> float:
+    """Compile the loops, or read them from disk; returns the seconds that took."""
+    started = time.perf_counter()
+    for gates in (3, 4):
+        z_TBG = torch.zeros(1, 1, gates, requires_grad=True)
+        zero, weight = torch.zeros(1, 1), torch.zeros(gates, 1)
+        peepholes = torch.zeros(gates - 1, 1)
+        h_TBH, _ = applied(CompiledSequence, z_TBG.clone(), zero, zero, weight, peepholes)
+        h_TBH.sum().backward()
+    return time.perf_counter() - started
+
+
+def run_compiled_lstm(
+    x_BTI: Tensor, state: tuple[Tensor, ...], weights: tuple[Tensor, Tensor, Tensor, Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """h_BTH and the last h and c, from W, U, b and p."""
+    weight_ih, weight_hh, bias, p_PH = weights
+    z_TBG = input_share(x_BTI, weight_ih, bias)
+    h_TBH, c_BH = applied(CompiledSequence, z_TBG, *state, weight_hh, p_PH)
+    return batch_first(h_TBH), (h_TBH[-1].clone(), c_BH)

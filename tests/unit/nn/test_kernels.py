@@ -1,0 +1,147 @@
+"""Derivatives written by hand against numerical ones, in float64."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from shared.nn.kernels.elman import ElmanSequence
+from shared.nn.kernels.gru import ResetAfter, ResetBefore
+from shared.nn.kernels.jordan import JordanSequence
+from shared.nn.kernels.lstm import PeepholeSequence
+from shared.nn.kernels.lstm_compiled import CompiledSequence, warm
+from shared.nn.kernels.mgu import MguSequence
+from shared.nn.kernels.scan import Scan
+
+T, B, H = 4, 3, 2
+ROOT = Path(__file__).parents[3]
+
+
+def rand(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def on_copies(kernel: Any, num_written: int, *rest: Any) -> Callable[..., Any]:
+    """A kernel writes on its first arguments, which a numerical derivative must not see."""
+
+    def run(*tensors: Tensor) -> Any:
+        written = [tensor.clone() for tensor in tensors[:num_written]]
+        return kernel.apply(*written, *tensors[num_written:], *rest)
+
+    return run
+
+
+CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    **{
+        f"elman {name}": (on_copies(ElmanSequence, 1, name), ((T, B, H), (B, H), (H, H)))
+        for name in ("tanh", "sigmoid", "relu")
+    },
+    **{
+        f"jordan {hidden} {shown}": (
+            on_copies(JordanSequence, 1, (hidden, shown)),
+            ((T, B, H), (B, H), (H, H), (H, H), (H,)),
+        )
+        for hidden, shown in (("tanh", "sigmoid"), ("sigmoid", "tanh"), ("relu", "identity"))
+    },
+    "gru, reset after": (
+        on_copies(ResetAfter, 1),
+        ((T, B, 3 * H), (B, H), (3 * H, H), (3 * H,)),
+    ),
+    "gru, reset before": (on_copies(ResetBefore, 1), ((T, B, 3 * H), (B, H), (3 * H, H))),
+    "mgu": (on_copies(MguSequence, 2), ((T, B, H), (T, B, H), (B, H), (2 * H, H))),
+    "scan": (on_copies(Scan, 0), ((T, B, H), (T, B, H), (B, H))),
+    "peepholes": (
+        on_copies(PeepholeSequence, 1),
+        ((T, B, 4 * H), (B, H), (B, H), (4 * H, H), (3, H)),
+    ),
+    "compiled": (
+        on_copies(CompiledSequence, 1),
+        ((T, B, 4 * H), (B, H), (B, H), (4 * H, H), (3, H)),
+    ),
+    "compiled, coupled": (
+        on_copies(CompiledSequence, 1),
+        ((T, B, 3 * H), (B, H), (B, H), (3 * H, H), (2, H)),
+    ),
+    "peepholes, coupled": (
+        on_copies(PeepholeSequence, 1),
+        ((T, B, 3 * H), (B, H), (B, H), (3 * H, H), (2, H)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_derivative_is_the_numerical_one(name: str) -> None:
+    kernel, shapes = CASES[name]
+    torch.manual_seed(4)
+
+    assert gradcheck(kernel, tuple(rand(*shape) for shape in shapes), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_step_is_a_sequence_too(name: str) -> None:
+    kernel, shapes = CASES[name]
+    torch.manual_seed(4)
+    short = tuple(
+        (1, *shape[1:]) if shape[0] == T and len(shape) == 3 else shape for shape in shapes
+    )
+
+    assert gradcheck(kernel, tuple(rand(*shape) for shape in short), atol=1e-6)
+
+
+@pytest.mark.parametrize("gates", [3, 4])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_compiled_loops_in_float32_equal_torch_operations(gates: int, num_threads: int) -> None:
+    shapes = ((9, 8, gates * 33), (8, 33), (8, 33), (gates * 33, 33), (gates - 1, 33))
+    generator = torch.Generator().manual_seed(6)
+    given = [torch.randn(shape, generator=generator).div_(3).requires_grad_() for shape in shapes]
+    before = torch.get_num_threads()
+
+    results = []
+    for kernel in (PeepholeSequence, CompiledSequence):
+        torch.set_num_threads(num_threads)
+        h_TBH, c_BH = on_copies(kernel, 1)(*given)
+        grads = torch.autograd.grad((h_TBH**2).mean() + (c_BH**3).mean(), given)
+        results.append((h_TBH, c_BH, grads))
+    torch.set_num_threads(before)
+
+    torch.testing.assert_close(results[0], results[1], atol=2e-6, rtol=1e-5)
+
+
+def test_gates_far_from_zero_saturate() -> None:
+    z_TBG = torch.tensor([[[500.0, -500.0, 500.0, 500.0]]])
+    zero, weight = torch.zeros(1, 1), torch.zeros(4, 1)
+
+    h_TBH, c_BH = CompiledSequence.apply(z_TBG, zero, zero + 3, weight, torch.zeros(3, 1))
+
+    torch.testing.assert_close(c_BH.item(), 1.0, atol=1e-6, rtol=0)
+    torch.testing.assert_close(h_TBH.item(), math.tanh(1), atol=1e-6, rtol=0)
+
+
+def test_loops_once_compiled_are_ready_at_once() -> None:
+    warm()
+
+    assert warm() < 1
+
+
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    code = """
+import os, torch
+from shared.nn.modules import LSTM
+torch.set_num_threads(2)
+module, x = LSTM(2, 4, batch_first=True), torch.ones(8, 3, 2)
+expected = module(x)[0]
+child = os.fork()
+if child == 0:
+    os._exit(0 if torch.equal(module(x)[0], expected) else 1)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, check=False)
+
+    assert done.returncode == 0
