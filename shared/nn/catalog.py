@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-from shared.nn.spec import CELL_SPECS, NetworkSpec, Shape, Spec, default_embedding_size
+from shared.nn.spec import (
+    CELL_SPECS,
+    Attention,
+    Condition,
+    Mapping,
+    NetworkSpec,
+    Readout,
+    Shape,
+    Spec,
+    default_embedding_size,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +96,82 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
     }
 
 
-def kernel_of(spec: NetworkSpec) -> str:
-    return CARDS[spec.cell.type].kernel
+def kernel_of(spec: NetworkSpec, mapping: Mapping | None = None) -> str:
+    """What computes the layers; one_to_one has no sequence and therefore no cell."""
+    return "torch.nn.Linear" if mapping is Mapping.ONE_TO_ONE else CARDS[spec.cell.type].kernel
 
 
 def embedding_size(network: NetworkSpec, shape: Shape) -> int:
     """Width of a layer-0 input: the embedding of a symbol, or the features of a step."""
-    if shape.input_kind == "numeric":
-        return shape.input_size
-    return network.embedding_size or default_embedding_size(shape.input_size)
+    return shape.input_size if shape.input_kind == "numeric" else symbol_size(network, shape)
+
+
+def symbol_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of a symbol's vector, the same for symbols that are read and that are written."""
+    read = shape.input_size if shape.input_kind == "tokens" else 0
+    generated = shape.output_size if shape.generates else 0
+    return network.embedding_size or default_embedding_size(max(read, generated))
 
 
 def num_parameters(network: NetworkSpec, shape: Shape) -> int:
-    """Trainable numbers of the whole network: embedding, layers, head."""
+    """Trainable numbers of the whole network: embedding, layers, head, and what stands between."""
     width = embedding_size(network, shape)
     embedding = width * shape.input_size if shape.input_kind == "tokens" else 0
-    layers = sum(
+    if shape.generates:
+        encoder = _stack_parameters(network, width) if shape.encodes else 0
+        return embedding + encoder + _decoder_parameters(network, shape)
+    layers = (
+        sum((size + 1) * network.hidden_size for size in layer_inputs(network, width))
+        if shape.mapping is Mapping.ONE_TO_ONE
+        else _stack_parameters(network, width)
+    )
+    pool = network.output_size * (network.output_size + 2)
+    pools = shape.mapping is Mapping.MANY_TO_ONE and network.readout is Readout.ATTENTION
+    head = (network.output_size + 1) * shape.output_size
+    return embedding + layers + pools * pool + head
+
+
+def _stack_parameters(network: NetworkSpec, width: int) -> int:
+    return sum(
         network.num_directions * layer_parameters(network, size)
         for size in layer_inputs(network, width)
     )
-    head = (network.output_size + 1) * shape.output_size
-    return embedding + layers + head
+
+
+def summary_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of what a decoder is told at its start: the encoder's end, or the condition."""
+    return network.output_size if shape.encodes else embedding_size(network, shape)
+
+
+def decoder_spec(network: NetworkSpec) -> NetworkSpec:
+    """The layers that write a sequence: as those that read, but forward alone."""
+    return network.model_copy(update={"bidirectional": False})
+
+
+def decoder_input_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of what a decoder reads at a step: its last symbol, and the condition if asked."""
+    told = summary_size(network, shape) if network.condition is Condition.EVERY_STEP else 0
+    return symbol_size(network, shape) + told
+
+
+def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
+    decoder, summary = decoder_spec(network), summary_size(network, shape)
+    width = decoder.output_size
+    states = network.num_layers * CARDS[network.cell.type].num_states * network.hidden_size
+    looks = {
+        Attention.NONE: 0,
+        Attention.ADDITIVE: width * (width + network.output_size + 1),
+        Attention.DOT: width * network.output_size,
+    }[network.attention]
+    mixes = network.attention is not Attention.NONE
+    return (
+        (summary + 1) * states
+        + symbol_size(network, shape) * shape.output_size
+        + _stack_parameters(decoder, decoder_input_size(network, shape))
+        + looks
+        + mixes * (width + network.output_size + 1) * width
+        + (width + 1) * shape.output_size
+    )
 
 
 def layer_inputs(network: NetworkSpec, width: int) -> list[int]:
