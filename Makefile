@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check fmt lock browser clean
+.PHONY: help install demo up test screenshots check fmt lock browser clean
 
 help: ## print these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ up: $(VENV)/.installed ## start Postgres, Valkey, API, dashboard, a worker and i
 
 test: $(VENV)/.installed-dev browser ## set up and run every test (ARGS="-k name" chooses)
 	$(BIN)/python -m pytest $(ARGS)
+
+screenshots: $(VENV)/.installed-dev ## make the pictures of the documents again
+	$(BIN)/python -m tests.browser.screenshots
 
 browser: ## find Chromium for the browser tests, or install it where the system allows
 	@sh tests/browser/install-chromium.sh

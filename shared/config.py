@@ -4,12 +4,12 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Every setting with its default; names, units and meaning as documented in the README."""
+    """Every setting with its default; names, units and meaning as documented in docs/operating.md."""
 
     model_config = SettingsConfigDict(env_prefix="UNROLL_", frozen=True, extra="ignore")
 
@@ -57,9 +57,23 @@ class Settings(BaseSettings):
         return value
 
 
+class BadSetting(SystemExit):
+    """An environment variable that cannot be what it is set to; ends the process with one line."""
+
+
 @lru_cache
 def get_settings() -> Settings:
-    return Settings()
+    """The settings of this process.
+
+    Raises:
+        BadSetting: one cannot be read; its message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"UNROLL_{str(fault['loc'][0]).upper()}"
+        raise BadSetting(f"unroll: {name}: {fault['msg']}") from None
 
 
 def is_loopback(host: str) -> bool:

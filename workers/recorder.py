@@ -63,7 +63,7 @@ class Recorder:
         """
         bad = self._drain_steps()
         points, self.points = self.points, []
-        progress = self.progress()
+        progress = self.progress() if bad is None else {**self.progress(), "step": bad}
 
         def work(db: Session, job: JobRow) -> None:
             MetricStore(db).add(job.id, points)
@@ -114,15 +114,18 @@ class Recorder:
             return None
         values = torch.stack([t for s in steps for t in (s.loss.float(), s.grad_norm.float())])
         losses, norms = values.view(-1, 2).T.tolist()
+        bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        if bad is not None:
+            self.last_grad_norm = norms[bad - 1] if bad else self.last_grad_norm
+            steps, losses, norms = steps[: bad + 1], losses[: bad + 1], norms[: bad + 1]
         self.steps_per_s = len(steps) / max(elapsed_s, 1e-9)
         self._add_points(steps, losses, norms)
         rate = sum(step.num_sequences for step in steps) / max(elapsed_s, 1e-9)
         last = steps[-1]
         self.metrics({"train/examples_per_s": rate}, last.number, self._epoch_of(last.number))
-        for step, loss, norm in zip(steps, losses, norms, strict=True):
-            if not math.isfinite(loss):
-                return step.number
-            self.last_grad_norm = norm
+        if bad is not None:
+            return last.number
+        self.last_grad_norm = norms[-1]
         return None
 
     def _add_points(self, steps: list[Step], losses: list[float], norms: list[float]) -> None:

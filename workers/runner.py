@@ -125,17 +125,16 @@ class Attempt:
     def _train(self) -> None:
         steps = fit(self.plan.training, self.spec.training.max_steps)
         metrics: dict[str, float] = {}
+        if self.plan.monitor.is_exhausted():
+            steps.close()  # an earlier attempt stopped between its last epoch and its end
         for step in steps:
             self.recorder.step(step)
-            self.lease.check()
-            self._check_runtime()
-            metrics = {}
-            if step.ends_epoch:
-                metrics = self._epoch_ended(step)
-                if self.plan.monitor.is_exhausted():
-                    steps.close()
-            elif self._is_due(step):
-                self.saver.save({})
+            self._check(step)
+            metrics = self._epoch_ended(step) if step.ends_epoch else {}
+            if self._is_due(step):
+                self._save_if_new(metrics)
+            if step.ends_epoch and self.plan.monitor.is_exhausted():
+                steps.close()
         if self.saver.saved_step != self.plan.training.position.step:
             self._save_if_new(metrics or self._evaluated()[0])
 
@@ -145,6 +144,16 @@ class Attempt:
         if is_best or (step.epoch + 1) % self.spec.checkpoint.every_epochs == 0:
             self.saver.save(metrics)
         return metrics
+
+    def _check(self, step: Step) -> None:
+        """Stop when asked to. A job that is to go on later owes its epoch the evaluation first."""
+        try:
+            self.lease.check()
+        except StopAsked as asked:
+            if step.ends_epoch and asked.status is not JobStatus.CANCELLED:
+                self._epoch_ended(step)
+            raise
+        self._check_runtime()
 
     def _is_due(self, step: Step) -> bool:
         every = self.spec.checkpoint.every_steps

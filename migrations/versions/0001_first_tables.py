@@ -181,6 +181,10 @@ def create_jobs() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
+    create_job_indexes()
+
+
+def create_job_indexes() -> None:
     op.create_index("ix_jobs_dataset_id", "jobs", ["dataset_id"], unique=False)
     op.create_index(
         "ix_jobs_leases",

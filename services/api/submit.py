@@ -6,12 +6,14 @@ from sqlalchemy.orm import Session
 
 from services.api.jobs_view import view_of
 from services.api.views import DryRunView, JobView
+from shared.config import get_settings
 from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
 from shared.db.seed import find_dataset
 from shared.db.tables import DatasetRow
+from shared.db.workers import WorkerStore
 from shared.jobs.resolve import Estimate, estimate, resolve
 from shared.jobs.spec import JobSpec
 from shared.queue import wake_workers
@@ -29,12 +31,20 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
         dataset, resolved, cost = _resolved(db, spec)
         DatasetStore(db).hold(dataset)
         job = JobStore(db).add(resolved, dataset.id, cost)
+        job.status_reason = _why_it_waits(db, resolved)
         view: JobView = view_of(db, job)
         answer = view.model_dump(mode="json")
         if store:
             store.keep(answer)
     wake_workers([view.id])
     return answer
+
+
+def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
+    """Said at once, because a job that no worker can run would wait without a word."""
+    if spec.resources.device != "cuda" or WorkerStore(db).has_cuda(get_settings().lease_s):
+        return None
+    return "waits for a worker with CUDA; none is connected"
 
 
 def dry_run(spec: JobSpec) -> DryRunView:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from shared.config import get_settings
 from shared.db.ids import event_id
@@ -19,10 +19,17 @@ from shared.db.tables import (
     WorkerRow,
 )
 
-T = TypeVar("T", bound=BaseModel)
+
+class View(BaseModel):
+    """What is sent; a sentence below a field describes it in the API's documents too."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class ListView(BaseModel, Generic[T]):
+T = TypeVar("T", bound=View)
+
+
+class ListView(View, Generic[T]):
     """One page of a list, newest first; go on with `after=last_id`."""
 
     object: Literal["list"] = "list"
@@ -42,7 +49,7 @@ def list_of(data: list[T], key: str, *, has_more: bool = False) -> ListView[T]:
     )
 
 
-class DatasetView(BaseModel):
+class DatasetView(View):
     id: str
     object: Literal["dataset"] = "dataset"
     name: str
@@ -72,7 +79,7 @@ def dataset_view(row: DatasetRow) -> DatasetView:
     return DatasetView(schema_=row.schema, **{name: getattr(row, name) for name in names})
 
 
-class AttemptView(BaseModel):
+class AttemptView(View):
     number: int
     worker: str
     device: str
@@ -83,7 +90,7 @@ class AttemptView(BaseModel):
     resumed_from_step: int | None
 
 
-class JobView(BaseModel):
+class JobView(View):
     id: str
     object: Literal["job"] = "job"
     name: str
@@ -139,7 +146,7 @@ def job_urls(job_id: str) -> dict[str, str]:
     }
 
 
-class DryRunView(BaseModel):
+class DryRunView(View):
     """What a job would be and cost; nothing was queued."""
 
     object: Literal["dry_run"] = "dry_run"
@@ -153,7 +160,7 @@ class DryRunView(BaseModel):
     """Where the duration comes from: finished jobs here, or a nominal speed."""
 
 
-class EventView(BaseModel):
+class EventView(View):
     id: str
     object: Literal["event"] = "event"
     type: str
@@ -168,7 +175,7 @@ def event_view(row: EventRow) -> EventView:
     )
 
 
-class SeriesView(BaseModel):
+class SeriesView(View):
     step: list[int]
     value: list[float | None]
     """null where the value was not finite."""
@@ -176,11 +183,11 @@ class SeriesView(BaseModel):
     time: list[datetime]
 
 
-class MetricsView(BaseModel):
+class MetricsView(View):
     series: dict[str, SeriesView]
 
 
-class CheckpointView(BaseModel):
+class CheckpointView(View):
     id: str
     object: Literal["checkpoint"] = "checkpoint"
     job_id: str
@@ -208,7 +215,7 @@ def checkpoint_view(row: CheckpointRow, blob: BlobRow) -> CheckpointView:
     )
 
 
-class ModelVersionView(BaseModel):
+class ModelVersionView(View):
     version: int
     job_id: str | None
     checkpoint_id: str | None
@@ -222,7 +229,7 @@ class ModelVersionView(BaseModel):
     urls: dict[str, str]
 
 
-class ModelView(BaseModel):
+class ModelView(View):
     name: str
     object: Literal["model"] = "model"
     latest_version: int
@@ -254,7 +261,7 @@ def _predict_url(name: str, version: str) -> str:
     return f"{get_settings().inference_url}/v1/models/{name}{version}/predict"
 
 
-class WorkerView(BaseModel):
+class WorkerView(View):
     name: str
     object: Literal["worker"] = "worker"
     device: str
@@ -278,7 +285,7 @@ def worker_view(row: WorkerRow) -> WorkerView:
     )
 
 
-class QueueView(BaseModel):
+class QueueView(View):
     object: Literal["queue"] = "queue"
     depth: int
     by_priority: dict[str, int]

@@ -61,7 +61,7 @@ def _not_found(request: Request, error: Exception) -> Response:
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    names = ", ".join(sorted({str(fault["loc"][-1]) for fault in error.errors()}))
+    names = ", ".join(sorted({str(fault["loc"][1]) for fault in error.errors()}))
     message = f"The address holds a value that is not allowed here: {names}."
     return error_page(422, "This address does not work", message)
 

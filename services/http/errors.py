@@ -71,6 +71,14 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "descrip
 CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorView, "description": "Does not fit the present state"}
 }
+STREAM_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": response["description"],
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorView"}}},
+    }
+    for status, response in {**RESPONSES, **NOT_FOUND}.items()
+}
+"""For an endpoint that answers in another media type: its errors are JSON all the same."""
 
 
 def refusal(

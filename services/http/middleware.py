@@ -23,7 +23,7 @@ LATENCY = Histogram(
     "unroll_http_request_seconds", "Time to the end of the answer", ["service", "route"]
 )
 GUARDED = "/v1/"
-QUIET = ("/healthz", "/readyz", "/metrics", "/static")
+QUIET = ("/healthz", "/readyz", "/metrics", "/static", "/ui")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

@@ -21,9 +21,10 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.registry = Registry(get_settings().model_cache_bytes)
+    registry = Registry(get_settings().model_cache_bytes)
+    app.state.registry = registry
     app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
-    app.include_router(health_router())
+    app.include_router(health_router({"registry": registry.check}))
     app.add_middleware(RequestMiddleware, service="inference")
     add_error_handlers(app)
     return app

@@ -56,6 +56,11 @@ class Registry:
                 found = self._touch(key)
             return found or self._keep(key, load(name, number))
 
+    def check(self) -> None:
+        """Raise whatever keeps published models from being looked up."""
+        with transaction() as db:
+            ModelStore(db).page(None, 1)
+
     def _touch(self, key: Key) -> Loaded | None:
         found = self._loaded.get(key)
         if found is not None:

@@ -25,8 +25,9 @@ class Point:
 COPY = "COPY metrics (job_id, name, step, value, epoch, time) FROM STDIN (FORMAT BINARY)"
 TYPES = ("text", "text", "int8", "float8", "float8", "timestamptz")
 
+# MATERIALIZED: without it, and without statistics yet, the bounds are found anew for every point.
 DOWNSAMPLED = text("""
-    WITH bounds AS (
+    WITH bounds AS MATERIALIZED (
         SELECT min(step) AS low, max(step) AS high, count(*) AS num
         FROM metrics WHERE job_id = :job_id AND name = :name AND step > :after
     ), points AS (

@@ -28,5 +28,11 @@ class WorkerStore:
         old = text(f"heartbeat_at < now() - interval '{FORGOTTEN_AFTER}'")
         self.db.execute(delete(WorkerRow).where(old))
 
+    def has_cuda(self, lease_s: float) -> bool:
+        """Whether a worker with a CUDA device gave a sign within the last `lease_s` seconds."""
+        alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
+        found = select(WorkerRow.name).where(alive, WorkerRow.device != "cpu")
+        return self.db.scalars(found.limit(1)).first() is not None
+
     def all(self) -> Sequence[WorkerRow]:
         return self.db.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()

@@ -12,7 +12,9 @@ MAX_LAYERS = 64
 class Spec(BaseModel):
     """A frozen wish; unknown fields are refused, so that no option is ever ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Mapping(StrEnum):

@@ -1,6 +1,7 @@
 """Jobs as the pages may meet them, written through the stores; knows no browser."""
 
 import math
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,8 +166,8 @@ def add_log(job_id: str, message: str) -> None:
 
 
 def train_loss(step: int) -> float:
-    wobble = 0.09 * math.sin(step * 1.7) + 0.07 * math.sin(step * 0.613)
-    return (2.6 * math.exp(-step / 420) + 0.34) * math.exp(wobble)
+    noise = random.Random(step).gauss(0, 0.11)
+    return (2.6 * math.exp(-step / 420) + 0.34) * math.exp(noise)
 
 
 def val_loss(epoch: int) -> float:
@@ -182,3 +183,12 @@ VALIDATION = {
     "val/accuracy": val_accuracy,
     "val/f1_macro": lambda epoch: val_accuracy(epoch) - 0.05,
 }
+
+
+def lose_and_retake(job_id: str, step: int) -> None:
+    """A second attempt takes the job over and goes back to this step."""
+    with transaction() as db:
+        job = JobStore(db).lock(job_id)
+        LeaseStore(db).settle(job, JobStatus.QUEUED, "lost", "lost its worker gpu-0")
+        MetricStore(db).forget_after(job_id, step)
+    start(job_id)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from kombu import pools
 from sqlalchemy import func, select, text
 
 from services.embedded.servers import Servers
@@ -40,9 +41,14 @@ def settings(**values: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"UNROLL_{name.upper()}", value)
-        forget_settings()
+        _forget()
         yield
+    _forget()
+
+
+def _forget() -> None:
     forget_settings()
+    pools.reset()  # a closed pool would be found again under the same numbered database
 
 
 def make_seeded_template(servers: Servers) -> None:

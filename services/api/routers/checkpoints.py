@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
 from services.api.views import CheckpointView, checkpoint_view
-from services.http.errors import NOT_FOUND, ErrorView, refusal
-from shared.db.blobs import BlobStore
+from services.http.errors import NOT_FOUND, STREAM_ERRORS, refusal
+from shared.db.blobs import CHUNK_BYTES, BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.engine import transaction
 from shared.db.tables import BlobRow
 
 router = APIRouter(prefix="/v1/checkpoints/{checkpoint_id}", tags=["checkpoints"])
+BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 RANGE = re.compile(r"^bytes=(\d{1,18})?-(\d{1,18})?$")
 
 
@@ -28,10 +30,11 @@ def show_checkpoint(checkpoint_id: str) -> CheckpointView:
     "/download",
     response_class=StreamingResponse,
     responses={
-        **NOT_FOUND,
-        206: {"description": "The range asked for"},
+        **STREAM_ERRORS,
+        200: {"description": "The file", "content": BYTES},
+        206: {"description": "The range asked for", "content": BYTES},
         304: {"description": "The ETag is the one you have"},
-        416: {"model": ErrorView, "description": "The range lies outside the file"},
+        416: {**STREAM_ERRORS[404], "description": "The range lies outside the file"},
     },
 )
 def download_checkpoint(
@@ -81,8 +84,10 @@ def _answer(
         "Content-Length": str(stop - start),
         "Content-Disposition": f'attachment; filename="{name}.safetensors"',
     }
+    pieces = _read(blob.id, start, stop)
+    first = next(pieces, b"")  # what is damaged at its start is told before the status is sent
     return StreamingResponse(
-        _read(blob.id, start, stop),
+        chain([first], pieces),
         status,
         headers={**headers, **extra},
         media_type="application/octet-stream",
@@ -90,5 +95,10 @@ def _answer(
 
 
 def _read(blob_id: str, start: int, stop: int) -> Iterator[bytes]:
-    with transaction() as db:
-        yield from BlobStore(db).read(blob_id, start, stop)
+    """Each piece in a transaction of its own, so that a slow client holds none."""
+    while start < stop:
+        end = min(stop, (start // CHUNK_BYTES + 1) * CHUNK_BYTES)
+        with transaction() as db:
+            piece = b"".join(BlobStore(db).read(blob_id, start, end))
+        yield piece
+        start = end

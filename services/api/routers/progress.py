@@ -22,7 +22,7 @@ from services.api.views import (
     event_view,
     list_of,
 )
-from services.http.errors import NOT_FOUND
+from services.http.errors import NOT_FOUND, STREAM_ERRORS
 from shared.db.checkpoints import CheckpointStore
 from shared.db.engine import transaction
 from shared.db.events import EventStore
@@ -62,7 +62,7 @@ def list_events(
     return list_of(views, "id", has_more=len(rows) > limit)
 
 
-@router.get("/events/stream", response_class=EventSourceResponse)
+@router.get("/events/stream", response_class=EventSourceResponse, responses=STREAM_ERRORS)
 async def stream_events(
     job_id: JobId,
     last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
@@ -95,7 +95,11 @@ def read_metrics(
         )
 
 
-@router.get("/metrics.csv", response_class=StreamingResponse)
+@router.get(
+    "/metrics.csv",
+    response_class=StreamingResponse,
+    responses={**STREAM_ERRORS, 200: {"description": "The points", "content": {"text/csv": {}}}},
+)
 def download_metrics(job_id: JobId, names: Names = None) -> StreamingResponse:
     """Every point of the curves as CSV."""
     disposition = f'attachment; filename="{job_id}-metrics.csv"'

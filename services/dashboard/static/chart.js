@@ -13,7 +13,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 export class LineChart {
-  // `curves`: [{name, dash, xs, values, steps}]; `options`: {isLog, weight, xLabel, sayX}.
+  // `curves`: [{name, dash, xs, values, steps}]; `options`: {isLog, weight, xLabel, sayX, isWhole}.
   constructor(name) {
     this.name = name;
     this.curves = [];
@@ -73,8 +73,9 @@ export class LineChart {
     const span = range(within, this.isDrawable, this.options.isLog);
     const f = (this.frame = frame(width, height, [x0, x1], span, this.options.isLog));
     const context = begin(this.canvas, width, height);
-    drawFrame(context, f, this.options.xLabel, this.name, this.options.sayX);
+    drawFrame(context, f, this.name, this.options);
     clipped(context, f, () => this.drawCurves(context, f, curves));
+    this.drawBestOn(context, f, curves);
     if (this.drag && this.cursor !== null) drawSelection(context, f, this.drag.from, this.cursor);
     this.drawCursorOn(context, f, curves);
   }
@@ -84,6 +85,9 @@ export class LineChart {
       if (this.options.weight) drawCurve(context, f, xs, values, this.isDrawable, { isRaw: true });
       drawCurve(context, f, xs, line, this.isDrawable, { dash });
     }
+  }
+
+  drawBestOn(context, f, curves) {
     const curve = this.best && curves.find(({ name }) => name === this.best.metric);
     const index = curve ? nearest(curve.steps, this.best.step) : -1;
     const [x, y] = index < 0 ? [] : [curve.xs[index], this.best.value];

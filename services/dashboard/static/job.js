@@ -6,6 +6,7 @@ const byId = (id) => document.getElementById(id);
 const root = byId("job");
 const base = `/ui/jobs/${root.dataset.id}`;
 const lines = byId("log-lines");
+const view = byId("lines"); // what scrolls
 const title = document.title;
 
 function query(extra) {
@@ -42,7 +43,7 @@ function showCheckpoints(checkpoints) {
 
 function append(events) {
   const kinds = lines.dataset.kinds?.split(" ");
-  const isAtEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 8;
+  const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 8;
   for (const event of events) {
     if (!kinds || kinds.includes(event.type)) lines.append(line(event));
   }
@@ -64,15 +65,15 @@ function line(event) {
   return item;
 }
 
-const toEnd = () => (lines.scrollTop = lines.scrollHeight);
+const toEnd = () => (view.scrollTop = view.scrollHeight);
 
 function wireLog() {
   byId("to-top")?.addEventListener("click", () => {
     byId("follow").checked = false;
-    lines.scrollTop = 0;
+    view.scrollTop = 0;
   });
   byId("to-bottom")?.addEventListener("click", toEnd);
-  lines?.addEventListener("wheel", (event) => {
+  view?.addEventListener("wheel", (event) => {
     if (event.deltaY < 0 && byId("follow")) byId("follow").checked = false;
   }, { passive: true });
   if (lines) toEnd();

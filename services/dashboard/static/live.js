@@ -69,6 +69,7 @@ export function poll(url, show) {
       isBusy = false;
       timer = setTimeout(tick, isWanted ? 0 : wait_ms);
     }
+    if (!("ready" in document.documentElement.dataset)) performance.mark("drawn");
     document.documentElement.dataset.ready = "";
   }
 

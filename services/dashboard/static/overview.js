@@ -16,6 +16,7 @@ const state = {
   weight: Math.min(0.99, Math.max(0, Number(address.get("s")) || 0)),
   charts: (address.get("charts") ?? "").split(",").filter(Boolean).slice(0, MAX_CHARTS),
 };
+let isChosen = state.charts.length > 0; // else the service shows what matters, as it comes in
 const charts = new Map();
 let series = {};
 let groups = {};
@@ -26,7 +27,7 @@ let best = null;
 // Axes
 
 const AXES = {
-  step: { label: "step", xs: (points) => points.step, say: (x) => (x >= 1e6 ? format(x) : Math.round(x).toLocaleString()) },
+  step: { label: "step", isWhole: true, xs: (points) => points.step, say: (x) => (x >= 1e6 ? format(x) : Math.round(x).toLocaleString()) },
   epoch: { label: "epoch", xs: (points) => points.epoch, say: format },
   relative: { label: "time since the start", xs: (points) => points.time, say: formatSeconds },
   wall: {
@@ -50,7 +51,7 @@ function merge(view) {
 }
 
 function question() {
-  const wanted = [["part", "curves"], ["charts", state.charts.join(",")]];
+  const wanted = [["part", "curves"], ["charts", isChosen ? state.charts.join(",") : ""]];
   for (const [name, { step }] of Object.entries(series)) {
     if (step.length) wanted.push(["after", `${name}:${step.at(-1)}`]);
   }
@@ -62,7 +63,7 @@ function showCurves({ job, curves }) {
   if (attempt && job.attempt !== attempt) forget(); // a new attempt goes back to its checkpoint
   else merge(curves);
   attempt = job.attempt;
-  if (!state.charts.length) state.charts = curves.charts;
+  if (!isChosen) state.charts = curves.charts;
   showChoice();
   draw();
 }
@@ -75,7 +76,7 @@ function forget() {
 function draw() {
   if (!Object.keys(series).length && charts.size) return; // between two thinnings: keep what is there
   const axis = AXES[state.x];
-  const options = { isLog: state.isLog, weight: state.weight, xLabel: axis.label, sayX: axis.say };
+  const options = { isLog: state.isLog, weight: state.weight, xLabel: axis.label, sayX: axis.say, isWhole: axis.isWhole };
   const shown = state.charts.filter((name) => name in groups);
   for (const [name, chart] of charts) if (!shown.includes(name)) remove(name, chart);
   for (const name of shown) {
@@ -118,6 +119,7 @@ function choice(name) {
   const button = element("button", { type: "button", textContent: name });
   button.addEventListener("click", () => {
     const isOn = state.charts.includes(name);
+    isChosen = true;
     state.charts = isOn ? state.charts.filter((other) => other !== name) : [...state.charts, name];
     changed();
     showChoice();
@@ -128,11 +130,16 @@ function choice(name) {
 
 function changed() {
   const wanted = new URLSearchParams(location.search);
-  const set = (key, value, isDefault) => (isDefault ? wanted.delete(key) : wanted.set(key, value));
-  set("x", state.x, state.x === "step");
-  set("y", "log", !state.isLog);
-  set("s", String(state.weight), state.weight === 0);
-  set("charts", state.charts.join(","), false);
+  const fields = {
+    x: state.x === "step" ? "" : state.x,
+    y: state.isLog ? "log" : "",
+    s: state.weight ? String(state.weight) : "",
+    charts: isChosen ? state.charts.join(",") : "",
+  };
+  for (const [key, value] of Object.entries(fields)) {
+    wanted.delete(key);
+    if (value) wanted.set(key, value);
+  }
   const query = wanted.toString().replaceAll("%2C", ",");
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
   draw();

@@ -4,6 +4,7 @@ import { format, linearTicks, logTicks } from "./scale.js";
 const MARGIN = { left: 58, right: 14, top: 10, bottom: 38 };
 const DASHES = { solid: [], dashed: [6, 4] };
 const RAW_ALPHA = 0.25;
+const DENSE_ALPHA = 0.5;
 
 const style = getComputedStyle(document.documentElement);
 const token = (name) => style.getPropertyValue(name).trim();
@@ -32,7 +33,7 @@ export function begin(canvas, width, height) {
   return context;
 }
 
-export function drawFrame(context, f, xLabel, yLabel, sayX) {
+export function drawFrame(context, f, yLabel, { xLabel, sayX, isWhole }) {
   context.strokeStyle = token("--line");
   context.fillStyle = token("--muted");
   context.lineWidth = 1;
@@ -46,7 +47,8 @@ export function drawFrame(context, f, xLabel, yLabel, sayX) {
   }
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const tick of linearTicks(f.x0, f.x1 || 1, Math.max(3, f.width / 80))) {
+  const xTicks = linearTicks(f.x0, f.x1, Math.max(3, f.width / 80));
+  for (const tick of isWhole ? xTicks.filter(Number.isInteger) : xTicks) {
     context.fillText(sayX(tick), f.toX(tick), f.bottom + 6);
   }
   context.fillText(xLabel, (f.left + f.right) / 2, f.height - 15);
@@ -73,15 +75,24 @@ export function clipped(context, f, draw) {
   context.restore();
 }
 
-// What cannot be drawn is a gap; a point between two gaps becomes a dot.
+// What cannot be drawn is a gap; a point between two gaps becomes a dot. A curve with more points
+// than pixels is drawn lightly, and a dashed one gets a rim, so that neither hides the other.
 export function drawCurve(context, f, xs, values, isDrawable, { dash, isRaw = false }) {
-  context.strokeStyle = context.fillStyle = token("--s1");
-  context.globalAlpha = isRaw ? RAW_ALPHA : 1;
-  context.lineWidth = isRaw ? 1 : 1.75;
-  context.setLineDash(isRaw ? [] : DASHES[dash]);
+  const isDense = xs.length > f.width;
+  const lines = runs(values, isDrawable).map((run) => run.map((i) => [f.toX(xs[i]), f.toY(values[i])]));
+  const dashes = isRaw ? DASHES.solid : DASHES[dash];
   context.lineJoin = "round";
-  for (const run of runs(values, isDrawable)) {
-    const points = run.map((index) => [f.toX(xs[index]), f.toY(values[index])]);
+  if (dashes.length) drawLines(context, lines, token("--surface"), 5, 0.8, []);
+  const alpha = isRaw ? RAW_ALPHA : isDense ? DENSE_ALPHA : 1;
+  drawLines(context, lines, token("--s1"), isRaw || isDense ? 1 : 1.75, alpha, dashes);
+}
+
+function drawLines(context, lines, colour, width, alpha, dashes) {
+  context.strokeStyle = context.fillStyle = colour;
+  context.lineWidth = width;
+  context.globalAlpha = alpha;
+  context.setLineDash(dashes);
+  for (const points of lines) {
     if (points.length === 1) dot(context, ...points[0]);
     else stroke(context, points);
   }
@@ -109,6 +120,7 @@ function dot(context, x, y) {
 
 export function drawBest(context, f, x, y) {
   const [px, py, size] = [f.toX(x), f.toY(y), 6];
+  if (px < f.left || px > f.right) return; // outside of the zoom
   context.fillStyle = token("--ok");
   context.strokeStyle = token("--surface");
   context.lineWidth = 1.5;

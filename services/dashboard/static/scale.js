@@ -3,7 +3,8 @@
 export function format(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "—";
   const size = Math.abs(value);
-  if (size >= 1e6 || (size > 0 && size < 1e-4)) return value.toExponential(2);
+  const isFar = size >= 1e6 || (size > 0 && size < 1e-4);
+  if (isFar) return value.toExponential(2).replace(/\.?0+e/, "e");
   return String(Number(value.toPrecision(4)));
 }
 

@@ -57,7 +57,7 @@ def curves_view(
     """The curves of the wanted charts (else of the first ones), past the steps already seen."""
     store = MetricStore(db)
     groups = group(store.names(job.id))
-    chosen = [chart for chart in wanted if chart in groups] or list(groups)[:DEFAULT_CHARTS]
+    chosen = [chart for chart in wanted if chart in groups] or first_charts(list(groups))
     origin = job.started_at or job.created_at
     names = [name for chart in chosen[:MAX_CHARTS] for name in groups[chart]]
     return CurvesView(
@@ -69,6 +69,11 @@ def curves_view(
         },
         started_at=origin,
     )
+
+
+def first_charts(charts: list[str]) -> list[str]:
+    """What a page shows before anyone chooses: how good the network is, not how fast."""
+    return [chart for chart in charts if chart in ORDER][:DEFAULT_CHARTS] or charts[:1]
 
 
 def group(names: Sequence[str]) -> dict[str, list[str]]:

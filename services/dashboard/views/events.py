@@ -18,8 +18,7 @@ class LineView(BaseModel):
 
 
 def line_view(row: EventRow) -> LineView:
-    texts = (row.data.get("message"), *_pairs(row.data))
-    text = " · ".join(str(text) for text in texts if text)
+    text = " · ".join(_texts(row.data))
     return LineView(number=row.number, time=row.created_at, type=row.type, text=text)
 
 
@@ -32,17 +31,23 @@ def as_text(row: EventRow) -> str:
     return f"{line.time:%Y-%m-%d %H:%M:%S} {line.type:<10} {line.text}\n"
 
 
-BARE = frozenset({"message", "status", "reason"})  # their values explain themselves
+BARE = ("level", "message", "status", "reason")  # their values explain themselves
+FIRST = (*BARE, "epoch", "step")
 
 
-def _pairs(data: dict[str, Any]) -> Iterator[str]:
-    for key, value in data.items():
+def _texts(data: dict[str, Any]) -> Iterator[str]:
+    for key in sorted(data, key=_rank):
+        value = data[key]
         if isinstance(value, dict):
-            yield from _pairs(value)
-        elif key in BARE:
-            yield "" if key == "message" or value is None else str(value)
-        else:
+            yield from _texts(value)
+        elif key not in BARE:
             yield f"{key} {_said(value)}"
+        elif value is not None:
+            yield str(value)
+
+
+def _rank(key: str) -> tuple[int, str]:
+    return (FIRST.index(key) if key in FIRST else len(FIRST), key)
 
 
 def _said(value: Any) -> str:

@@ -31,6 +31,9 @@ TITLES: dict[str, str] = {
 }
 
 
+SPLITS = ("test", "val", "train")  # what counts most comes first
+
+
 class ErrorCard(BaseModel):
     title: str
     message: str
@@ -115,8 +118,10 @@ def _pace(job: JobRow) -> str:
     progress = job.progress
     if job.status != JobStatus.RUNNING or not progress["steps_per_s"]:
         return ""
-    steps = progress["total_steps"] / progress["epochs"]
-    seconds = steps / progress["steps_per_s"]
+    rate = progress["steps_per_s"]
+    if job.spec["training"]["max_steps"]:  # the last epoch may be cut short: no epoch is typical
+        return f"{rate:.3g} steps per second"
+    seconds = progress["total_steps"] / progress["epochs"] / rate
     return f"{seconds:.2g} s per epoch" if seconds < 10 else f"{words.duration(seconds)} per epoch"
 
 
@@ -150,8 +155,13 @@ def _lost(job: JobRow) -> LostCard:
 
 
 def _latest(job: JobRow) -> Iterator[Value]:
-    for name, value in sorted(job.latest.items()):
+    for name, value in sorted(job.latest.items(), key=lambda item: _rank(item[0])):
         yield Value(name=name, value=words.number(value))
+
+
+def _rank(metric: str) -> tuple[int, str]:
+    split = metric.partition("/")[0]
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), metric)
 
 
 def _attempt(row: AttemptRow) -> AttemptView:

@@ -29,13 +29,11 @@ def snippets(spec: dict[str, Any], url: str, *, needs_key: bool) -> list[Snippet
 
 def without_defaults(spec: dict[str, Any]) -> dict[str, Any]:
     """Only what differs from a spec that leaves everything open; the cell always stays."""
-    cell = {"cell": spec["network"]["cell"]["type"]}
-    start = JobSpec.model_validate({"dataset": "-", "network": cell})
+    cell = spec["network"]["cell"]["type"]
+    start = JobSpec.model_validate({"dataset": "-", "network": {"cell": cell}})
     pruned = _pruned(spec, start.model_dump(mode="json"))
     network = pruned.get("network", {})
-    options = network.get("cell", {})
-    chosen = {"cell": {"type": cell["cell"], **options}} if options else cell
-    return {**pruned, "network": {**chosen, **_without(network, "cell")}}
+    return {**pruned, "network": {"cell": network.get("cell", cell), **_without(network, "cell")}}
 
 
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
@@ -43,7 +41,8 @@ def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _pruned(value: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    kept = {}
+    """What differs; with the `type` of it, which options mean nothing without."""
+    kept: dict[str, Any] = {}
     for key, mine in value.items():
         other = default.get(key)
         chosen = mine
@@ -51,7 +50,7 @@ def _pruned(value: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
             chosen = _pruned(mine, other) or other
         if chosen != other or key not in default:
             kept[key] = chosen
-    return kept
+    return {"type": value["type"], **kept} if kept and "type" in value else kept
 
 
 def _are_alike(mine: dict[str, Any], other: dict[str, Any]) -> bool:

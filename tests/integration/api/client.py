@@ -1,12 +1,13 @@
 """A client that holds every answer to the contract: announced, identified, errors in one form."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import httpx2 as httpx
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.api.app import create_app
@@ -22,8 +23,9 @@ def api_client(**options: Any) -> Iterator[TestClient]:
         yield client
 
 
-def hold_to_contract(client: TestClient) -> None:
-    announced = announced_statuses()
+def hold_to_contract(client: TestClient, make: Callable[[], FastAPI] = create_app) -> None:
+    """Check every answer from now on, against the OpenAPI of what `make` makes."""
+    announced = announced_statuses(make)
 
     def check(response: httpx.Response) -> None:
         method, path = response.request.method, response.request.url.path
@@ -40,13 +42,15 @@ def hold_to_contract(client: TestClient) -> None:
 
 
 @lru_cache
-def announced_statuses() -> dict[tuple[str, re.Pattern[str]], set[int]]:
-    """Which statuses the API's OpenAPI names, by method and path."""
+def announced_statuses(
+    make: Callable[[], FastAPI],
+) -> dict[tuple[str, re.Pattern[str]], set[int]]:
+    """Which statuses an application's OpenAPI names, by method and path."""
     return {
         (method.upper(), re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path)))): {
             int(status) for status in operation["responses"]
         }
-        for path, operations in create_app().openapi()["paths"].items()
+        for path, operations in make().openapi()["paths"].items()
         for method, operation in operations.items()
     }
 

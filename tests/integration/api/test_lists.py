@@ -1,3 +1,5 @@
+"""Pages and filters of the list of jobs, over 45 of them."""
+
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Datasets from records: what is inferred, how it is split, what is refused."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,3 +1,5 @@
+"""Every built-in dataset: described, the same in every process, quick to build."""
+
 from __future__ import annotations
 
 import hashlib

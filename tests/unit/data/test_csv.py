@@ -1,3 +1,5 @@
+"""CSV by row and by window: columns, types, targets and faults."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Values to arrays and back, and answers in the form of the contract."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Every fault of an upload is refused with its place and its field."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Where a service may listen and which headers open it. Starts nothing."""
+
 import pytest
 from pydantic import SecretStr
 

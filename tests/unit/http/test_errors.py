@@ -1,3 +1,5 @@
+"""How faults become one envelope with paths a client would write. Asks no server."""
+
 import json
 from typing import Any
 

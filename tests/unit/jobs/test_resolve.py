@@ -1,3 +1,5 @@
+"""Specs fitted to datasets of every kind of target. Stores nothing."""
+
 import io
 import json
 from typing import Any

@@ -1,3 +1,5 @@
+"""What a job spec takes and refuses before any dataset is known."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""The table of transitions against the moves that the contract promises."""
+
 from itertools import product
 
 import pytest

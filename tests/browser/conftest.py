@@ -1,0 +1,71 @@
+"""A real Chromium on the real API; every page must end without a script error."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.serving import ServedApi
+from tests.conftest import forget_settings
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+NO_SWEEPS_S = "3600"  # a test says itself when a job is lost
+OpenPage = Callable[..., Page]
+
+
+def find_browser() -> str:
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    assert found, f"none of {', '.join(NAMES)} is on the PATH; `make browser` installs one"
+    return found
+
+
+def refresh(page: Page) -> None:
+    """Make the page ask now, for tests that are not about its asking by itself."""
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def api(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApi]:
+    monkeypatch.setenv("UNROLL_SWEEP_EVERY_S", NO_SWEEPS_S)
+    forget_settings()
+    with ServedApi() as served:
+        yield served
+
+
+@pytest.fixture
+def open_page(browser: Browser, api: ServedApi) -> Iterator[OpenPage]:
+    """`open_page(path, **context options)`: a page of its own browser context, once it is live."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def open_(path: str = "/", *, is_live: bool = True, **options: object) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(8000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(api.url + path)
+        if is_live:
+            page.locator("html[data-ready]").wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []

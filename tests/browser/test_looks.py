@@ -1,0 +1,152 @@
+"""How the pages look and weigh, for everybody: themes, phones, axe, policy, budgets."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response, expect
+
+from tests.browser import building
+from tests.browser.conftest import OpenPage
+from tests.browser.serving import ServedApi
+
+STATIC = Path("services/dashboard/static")
+JS_BYTES, LOAD_BYTES, REQUESTS, DRAWN_MS = 60_000, 150_000, 12, 1500
+TABS = ("", "/log", "/checkpoints", "/spec", "/events")
+RULES = {"light": None, "dark": {"runOnly": ["color-contrast"]}}  # a theme changes colours alone
+SAMPLE = {"exclude": [["article:nth-of-type(n+9)"]]}  # the API page repeats itself 50 times
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+WIDTH = "document.documentElement.scrollWidth"
+
+
+@pytest.fixture
+def paths(database_url: str) -> list[str]:
+    """Addresses of every kind of page, with something on each."""
+    failed, running = building.a_running_job("failed-one"), building.a_running_job()
+    building.fail(failed, "The loss became NaN at step 812 (epoch 17).")
+    building.add_curves(running)
+    building.add_checkpoint(running, 28, is_best=True)
+    building.a_job("a-long-name-" * 12)
+    pages = [f"/jobs/{running}{tab}" for tab in TABS]
+    return ["/", "/?name=nothing", *pages, f"/jobs/{failed}", "/jobs/none", "/docs"]
+
+
+def test_every_page_carries_the_policy(paths: list[str], api: ServedApi) -> None:
+    for path in paths:
+        policy = httpx.get(api.url + path).headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'; object-src 'none'; base-uri 'none';")
+
+
+def background(page: Page) -> str:
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+def test_the_theme_is_the_systems_until_a_person_chooses(open_page: OpenPage) -> None:
+    page = open_page(color_scheme="dark")
+    assert background(page) == "rgb(15, 20, 27)"
+
+    page.get_by_label("Theme").select_option("Light")
+    assert background(page) == "rgb(246, 247, 249)"
+    page.reload()
+
+    assert background(page) == "rgb(246, 247, 249)"
+    expect(page.get_by_label("Theme")).to_have_value("light")
+
+
+def test_curves_change_colour_with_the_theme(open_page: OpenPage) -> None:
+    job_id = building.a_running_job()
+    building.add_curves(job_id)
+    page = open_page(f"/jobs/{job_id}")
+    picture = "document.querySelector('canvas').toDataURL()"
+    light = page.evaluate(picture)
+
+    page.get_by_label("Theme").select_option("Dark")
+
+    assert page.evaluate(picture) != light
+
+
+def visit(page: Page, url: str) -> None:
+    page.goto(url)
+    if not url.endswith(("/jobs/none", "/docs")):
+        page.locator("html[data-ready]").wait_for()
+
+
+def test_no_page_is_wider_than_a_phone(
+    open_page: OpenPage, paths: list[str], api: ServedApi
+) -> None:
+    page = open_page(**PHONE)
+
+    for path in paths:
+        visit(page, api.url + path)
+        assert page.evaluate(WIDTH) == 390, path
+
+
+@pytest.mark.parametrize("theme", RULES)
+def test_axe_finds_nothing(
+    open_page: OpenPage, paths: list[str], api: ServedApi, theme: str
+) -> None:
+    page = open_page(color_scheme=theme, bypass_csp=True)  # axe itself is an inline script
+
+    for path in paths:
+        visit(page, api.url + path)
+        found = Axe().run(page, context=SAMPLE, options=RULES[theme])
+        assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
+
+
+def test_no_page_breaks_its_own_policy(
+    open_page: OpenPage, paths: list[str], api: ServedApi
+) -> None:
+    page = open_page()
+    broken: list[str] = []
+    page.on("console", lambda said: broken.append(said.text) if "Policy" in said.text else None)
+    for path in paths:
+        visit(page, api.url + path)
+    page.evaluate("document.body.setAttribute('style', 'color: red')")
+
+    assert len(broken) == 1, broken  # what this test itself broke last, to show that it would see
+
+
+def test_own_scripts_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in STATIC.glob("*.js")}
+
+    assert sizes
+    assert sum(sizes.values()) <= JS_BYTES
+    assert all(len(path.read_text().splitlines()) < 200 for path in STATIC.glob("*.js"))
+
+
+def answers_of(browser: Browser, url: str) -> list[int]:
+    """Bytes of each answer that a browser that was never here gets until the page is quiet."""
+    answers: list[Response] = []
+
+    def keep(answer: Response) -> None:
+        answers.append(answer)
+
+    page = browser.new_page()
+    page.on("response", keep)
+    page.goto(url, wait_until="networkidle")
+    sizes = [answer.request.sizes() for answer in answers]
+    page.close()
+    return [size["responseBodySize"] + size["responseHeadersSize"] for size in sizes]
+
+
+def test_a_first_load_is_light(browser: Browser, paths: list[str], api: ServedApi) -> None:
+    for path in ("/", paths[2], "/docs"):
+        answers = answers_of(browser, api.url + path)
+
+        assert 3 <= len(answers) <= REQUESTS, path
+        assert sum(answers) <= LOAD_BYTES, path
+
+
+def test_a_page_is_drawn_soon(open_page: OpenPage) -> None:
+    job_id = building.a_running_job()
+    building.add_curves(job_id)
+    page = open_page(f"/jobs/{job_id}")
+
+    times = []
+    for _ in range(3):
+        page.reload()
+        page.locator("html[data-ready]").wait_for()
+        times.append(page.evaluate("performance.getEntriesByName('drawn')[0].startTime"))
+
+    assert min(times) <= DRAWN_MS

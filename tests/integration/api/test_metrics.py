@@ -1,0 +1,137 @@
+"""Curves: whole, down-sampled, narrowed and as a download."""
+
+import csv
+import io
+import math
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from shared.db.tables import JobRow
+from tests.integration.api.client import error_of
+from tests.integration.seeding import claimed, spec, write_curve
+
+
+@pytest.fixture
+def client(shared_client: TestClient) -> TestClient:
+    return shared_client
+
+
+@pytest.fixture
+def job(client: TestClient) -> JobRow:
+    """A running job of the test's own."""
+    client.post("/v1/jobs", json=spec())
+    return claimed()
+
+
+def series(client: TestClient, job: JobRow, **query: Any) -> dict[str, Any]:
+    response = client.get(f"/v1/jobs/{job.id}/metrics", params=query)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()["series"]
+    return found
+
+
+def test_a_short_curve_comes_back_whole(client: TestClient, job: JobRow) -> None:
+    write_curve(job, [3.0, 2.5, 2.0])
+    write_curve(job, [1.0], "val/loss", first_step=3)
+    curves = series(client, job)
+
+    assert list(curves) == ["train/loss", "val/loss"]
+    assert curves["train/loss"]["step"] == [1, 2, 3]
+    assert curves["train/loss"]["value"] == [3.0, 2.5, 2.0]
+    assert curves["train/loss"]["epoch"] == [0.0, 0.1, 0.2]
+    assert len(curves["train/loss"]["time"]) == 3
+
+
+def test_a_job_without_points_has_no_curves(client: TestClient, job: JobRow) -> None:
+    assert series(client, job) == {}
+
+
+def test_only_the_named_curves_are_sent(client: TestClient, job: JobRow) -> None:
+    for name in ("train/loss", "train/lr", "val/loss"):
+        write_curve(job, [1.0], name)
+
+    assert list(series(client, job, names="val/loss, train/lr,val/loss,")) == [
+        "val/loss",
+        "train/lr",
+    ]
+    assert series(client, job, names="nothing")["nothing"]["step"] == []
+
+
+def test_a_long_curve_keeps_its_spikes_its_last_point_and_few_others(
+    client: TestClient, job: JobRow
+) -> None:
+    values = [math.exp(-step / 3000) for step in range(10_000)]
+    values[4321], values[7777], values[-1] = 50.0, -50.0, 0.123
+    write_curve(job, values)
+    curve = series(client, job, max_points=100)["train/loss"]
+
+    assert 50 <= len(curve["step"]) <= 102
+    assert curve["step"] == sorted(set(curve["step"]))
+    shown = dict(zip(curve["step"], curve["value"], strict=True))
+    assert shown[4322] == 50.0
+    assert shown[7778] == -50.0
+    assert shown[10_000] == 0.123
+    assert all(values[step - 1] == value for step, value in shown.items())
+
+
+def test_what_is_not_finite_is_null_and_hides_no_spike(client: TestClient, job: JobRow) -> None:
+    values = [1.0] * 2000
+    values[500] = 99.0
+    values[501], values[502], values[503] = math.nan, math.inf, -math.inf
+    write_curve(job, values)
+    curve = series(client, job, max_points=10)["train/loss"]
+
+    assert 99.0 in curve["value"]
+    assert None in curve["value"]
+    assert len(curve["value"]) < 30
+
+
+@pytest.mark.parametrize("max_points", [2, 3, 499, 500, 501, 10_000])
+def test_any_number_of_points_may_be_asked_for(
+    client: TestClient, job: JobRow, max_points: int
+) -> None:
+    write_curve(job, [float(step % 7) for step in range(500)])
+    steps = series(client, job, max_points=max_points)["train/loss"]["step"]
+
+    assert 2 <= len(steps) <= max(max_points, 2) + 1
+    assert steps[-1] == 500
+    assert len(steps) == 500 or max_points < 500
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("max_points=1", "max_points"),
+        ("max_points=20000", "max_points"),
+        ("max_points=x", "max_points"),
+        (f"names={'x' * 5000}", "names"),
+    ],
+)
+def test_a_faulty_question_is_refused(
+    client: TestClient, job: JobRow, query: str, param: str
+) -> None:
+    assert error_of(client.get(f"/v1/jobs/{job.id}/metrics?{query}"), 422)["param"] == param
+
+
+def test_a_download_holds_every_point(client: TestClient, job: JobRow) -> None:
+    write_curve(job, [0.1 * step for step in range(3000)])
+    write_curve(job, [math.nan, 1e-300, math.inf], "val/loss")
+    response = client.get(f"/v1/jobs/{job.id}/metrics.csv")
+
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert re.search(rf'filename="{job.id}-metrics\.csv"', response.headers["content-disposition"])
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert list(rows[0]) == ["name", "step", "epoch", "value", "time"]
+    assert [float(row["value"]) for row in rows[:3000]] == [0.1 * step for step in range(3000)]
+    assert [row["value"] for row in rows[3000:]] == ["nan", "1e-300", "inf"]
+
+
+def test_a_download_can_be_narrowed(client: TestClient, job: JobRow) -> None:
+    write_curve(job, [1.0, 2.0])
+    write_curve(job, [3.0], "val/loss")
+    text = client.get(f"/v1/jobs/{job.id}/metrics.csv?names=val/loss").text
+
+    assert [line.split(",")[0] for line in text.splitlines()] == ["name", "val/loss"]
