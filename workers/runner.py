@@ -120,7 +120,8 @@ class Attempt:
         return DatasetTable.open(memoryview(data))
 
     def _note_kernel(self, db: Session, job: JobRow) -> None:
-        job.kernel = kernel_of(self.spec.network, self.spec.mapping)
+        device = self.plan.training.device.type
+        job.kernel = kernel_of(self.spec.network, device, self.spec.mapping)
 
     def _train(self) -> None:
         steps = fit(self.plan.training, self.spec.training.max_steps)

@@ -14,7 +14,7 @@ def threads_for(spec: JobSpec) -> int:
     fixed = get_settings().torch_threads
     if fixed:
         return fixed
-    if spec.training.batch_size * spec.network.hidden_size < WORTH_SHARING:
+    if spec.training.batch_size * max(spec.network.layer_sizes) < WORTH_SHARING:
         return 1
     return max(1, num_cores() // int(os.environ.get("UNROLL_CONCURRENCY", "1")))
 

@@ -114,7 +114,7 @@ def _facts(db: Session, row: JobRow) -> list[tuple[str, str]]:
         ("Mapping", words.mapping(row.spec)),
         ("Cell", str(wish["cell"]["type"])),
         ("Layers", words.number(wish["num_layers"])),
-        ("Hidden size", words.number(wish["hidden_size"])),
+        ("Hidden size", words.units(wish["hidden_size"])),
         ("Dropout", words.number(wish["dropout"])),
         ("Optimizer", f"{optimizer['type']}, lr {words.number(optimizer['lr'])}"),
         ("Batch size", words.number(training["batch_size"])),

@@ -141,8 +141,8 @@ _COPIES_OF_WEIGHTS = {"sgd": 3, "rmsprop": 3, "adam": 4, "adamw": 4}  # weights,
 def _memory_bytes(spec: JobSpec, dataset: DatasetFacts, num_parameters: int) -> int:
     network, records = spec.network, max(1, dataset.splits["train"])
     mean_length = spec.training.tbptt_steps or math.ceil(dataset.num_elements / records)
-    gates = catalog.CARDS[network.cell.type].num_gates + 2
-    unrolled = network.num_layers * network.num_directions * network.hidden_size * gates
+    gates = catalog.num_gates(network) + 2
+    unrolled = sum(network.layer_sizes) * network.num_directions * gates
     activations = spec.training.batch_size * mean_length * unrolled
     weights = num_parameters * _COPIES_OF_WEIGHTS[spec.training.optimizer.type]
     return _BYTES * (weights + activations)
@@ -177,6 +177,10 @@ def _network_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
             "Attention needs an encoder to look at, and this dataset does not serve "
             "encoder_decoder; leave it out (many_to_one has readout: attention).",
         )
+    if encoding.mapping == "one_to_one":
+        for option in ("recurrent_dropout", "layer_norm", "residual"):
+            if getattr(network, option):
+                yield f"network.{option}", "one_to_one has no recurrent layers; leave it out."
     if network.condition is not Condition.INITIAL and not encoding.generates:
         yield "network.condition", "Only a decoder is told a condition; leave it out."
 

@@ -1,10 +1,12 @@
 """What is known of every cell before a tensor exists: equation, size, source, kernel. No torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from shared.nn.spec import (
     CELL_SPECS,
+    WITHOUT_RECURRENT_PRODUCT,
     Attention,
     Condition,
     Mapping,
@@ -17,60 +19,154 @@ from shared.nn.spec import (
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """What the parameters of one layer and direction follow from: I inputs, H units."""
+
+    gates: int
+    """Blocks of H pre-activations in a step."""
+    recurrent: bool = True
+    """Whether the gates see the state."""
+    biases: int = 1
+    vectors: int = 0
+    """Further parameters of H numbers, as peepholes are."""
+    squares: int = 0
+    """Further parameters of H × H numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What computes a whole sequence of a cell with some options."""
+
+    cpu: str
+    cuda: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def fits(self, cell: Spec) -> bool:
+        return all(getattr(cell, name) == value for name, value in self.options)
+
+
+OWN = "unroll.kernels"  # torch operations with a derivative written by hand
+
+
+@dataclass(frozen=True, slots=True)
 class CellCard:
     """A cell described for a person choosing one."""
 
     title: str
     equation: str
     parameters: str
-    """Number of parameters of one layer and direction: I inputs, H units."""
-    num_gates: int
-    """Blocks of H pre-activations in a step; the parameter count follows from it."""
+    """Number of parameters of one layer and direction, without layer normalisation."""
     num_states: int
     """Vectors of H units that a step hands to the next."""
     reference: str
-    kernel: str
-    """What computes a whole sequence."""
+    size: Callable[[Any], Size]
+    """From the cell's spec."""
+    kernels: tuple[Kernel, ...]
+    """What computes a whole sequence: the first whose options fit; the last fits all."""
 
 
-_TWO_BIASES = "{g}·H·(I + H + 2)"
+PLAIN = "unroll.cells"  # a loop of torch operations, step after step
+
+
+def _lstm_size(cell: Any) -> Size:
+    gates = 3 if cell.coupled_gates else 4
+    return Size(gates, biases=2, vectors=(gates - 1) * cell.peephole)
+
 
 CARDS: dict[str, CellCard] = {
     "elman": CellCard(
         title="Elman's simple recurrent network",
-        equation="h_t = g(W x_t + U h_{t-1} + b),  g = tanh or relu",
-        parameters=_TWO_BIASES.format(g=1),
-        num_gates=1,
+        equation="h_t = g(W x_t + U h_{t-1} + b),  g = tanh, σ or relu",
+        parameters="H·(I + H + 2)",
         num_states=1,
         reference="J. L. Elman (1990), Finding structure in time, Cognitive Science 14",
-        kernel="torch.nn.RNN",
+        size=lambda cell: Size(1, biases=2),
+        kernels=(
+            Kernel(OWN, OWN, (("activation", "sigmoid"),)),
+            Kernel(OWN, "torch.nn.RNN"),
+        ),
+    ),
+    "jordan": CellCard(
+        title="Jordan's network, which feeds its output back",
+        equation="h_t = g(W x_t + U y_{t-1} + b);  y_t = k(V h_t + d)",
+        parameters="H·(I + 2·H + 2)",
+        num_states=1,
+        reference=(
+            "M. I. Jordan (1986), Attractor dynamics and parallelism in a connectionist "
+            "sequential machine, Proceedings of the Cognitive Science Society 8"
+        ),
+        size=lambda cell: Size(1, vectors=1, squares=1),
+        kernels=(Kernel(OWN, OWN),),
     ),
     "lstm": CellCard(
         title="Long short-term memory with a forget gate",
         equation=(
             "i, f, o = σ(W x_t + U h_{t-1} + b);  c~ = tanh(W_c x_t + U_c h_{t-1} + b_c);  "
-            "c_t = f ⊙ c_{t-1} + i ⊙ c~;  h_t = o ⊙ tanh(c_t)"
+            "c_t = f ⊙ c_{t-1} + i ⊙ c~;  h_t = o ⊙ tanh(c_t);  with peepholes i and f also see "
+            "p ⊙ c_{t-1}, and o sees p_o ⊙ c_t;  with coupled gates f = 1 - i"
         ),
-        parameters=_TWO_BIASES.format(g=4),
-        num_gates=4,
+        parameters=("g·H·(I + H + 2),  g = 4, or 3 with coupled gates;  peepholes add (g - 1)·H"),
         num_states=2,
         reference=(
             "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory, Neural Computation 9; "
-            "F. Gers, J. Schmidhuber, F. Cummins (2000), Learning to forget, Neural Computation 12"
+            "F. Gers, J. Schmidhuber, F. Cummins (2000), Learning to forget, Neural Computation 12; "
+            "peepholes: F. Gers, J. Schmidhuber (2000), Recurrent nets that time and count, IJCNN; "
+            "coupled gates: K. Greff et al. (2017), LSTM: a search space odyssey, arXiv:1503.04069"
         ),
-        kernel="torch.nn.LSTM",
+        size=_lstm_size,
+        kernels=(
+            Kernel(OWN, OWN, (("peephole", True),)),
+            Kernel("torch.nn.LSTM", "torch.nn.LSTM"),
+        ),
     ),
     "gru": CellCard(
-        title="Gated recurrent unit, reset after the recurrent product",
+        title="Gated recurrent unit, reset after or before the recurrent product",
         equation=(
             "r, z = σ(W x_t + U h_{t-1} + b);  n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + b_u));  "
-            "h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}"
+            "h_t = (1 - z) ⊙ n + z ⊙ h_{t-1};  with reset_after false "
+            "n = tanh(W_n x_t + U_n (r ⊙ h_{t-1}) + b_n);  h_t = z ⊙ n + (1 - z) ⊙ h_{t-1}"
         ),
-        parameters=_TWO_BIASES.format(g=3),
-        num_gates=3,
+        parameters="3·H·(I + H + 2)",
         num_states=1,
-        reference="K. Cho et al. (2014), arXiv:1406.1078; the form of cuDNN and torch.nn.GRU",
-        kernel="torch.nn.GRU",
+        reference=(
+            "K. Cho et al. (2014), arXiv:1406.1078; J. Chung et al. (2014), arXiv:1412.3555; "
+            "reset after: the form of cuDNN and torch.nn.GRU"
+        ),
+        size=lambda cell: Size(3, biases=2),
+        kernels=(
+            Kernel(OWN, OWN, (("reset_after", False),)),
+            Kernel(OWN, "torch.nn.GRU"),
+        ),
+    ),
+    "mgu": CellCard(
+        title="Minimal gated unit",
+        equation=(
+            "f = σ(W x_t + U h_{t-1} + b);  n = tanh(W_n x_t + U_n (f ⊙ h_{t-1}) + b_n);  "
+            "h_t = (1 - f) ⊙ h_{t-1} + f ⊙ n"
+        ),
+        parameters="2·H·(I + H + 1)",
+        num_states=1,
+        reference="G.-B. Zhou et al. (2016), Minimal gated unit for RNNs, arXiv:1603.09420",
+        size=lambda cell: Size(2),
+        kernels=(Kernel(OWN, OWN),),
+    ),
+    "mingru": CellCard(
+        title="minGRU, whose gate sees the input alone",
+        equation="z = σ(W x_t + b);  h_t = (1 - z) ⊙ h_{t-1} + z ⊙ (W_n x_t + b_n)",
+        parameters="2·H·(I + 1)",
+        num_states=1,
+        reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
+        size=lambda cell: Size(2, recurrent=False),
+        kernels=(Kernel(OWN, OWN),),
+    ),
+    "minlstm": CellCard(
+        title="minLSTM, whose gates see the input alone and sum to one",
+        equation=("i, f = σ(W x_t + b);  h_t = f/(f + i) ⊙ h_{t-1} + i/(f + i) ⊙ (W_n x_t + b_n)"),
+        parameters="3·H·(I + 1)",
+        num_states=1,
+        reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
+        size=lambda cell: Size(3, recurrent=False),
+        kernels=(Kernel(OWN, OWN),),
     ),
 }
 
@@ -81,24 +177,50 @@ def describe_cells() -> list[dict[str, Any]]:
 
 
 def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
+    usual = spec()
     return {
         "object": "cell",
         "type": name,
         "title": card.title,
         "equation": card.equation,
         "parameters": card.parameters,
-        "num_gates": card.num_gates,
+        "num_gates": card.size(usual).gates,
         "num_states": card.num_states,
         "reference": card.reference,
         "streams": True,  # a step needs nothing but the state before it
-        "kernel": card.kernel,
+        "recurrent_dropout": name not in WITHOUT_RECURRENT_PRODUCT,
+        "kernel": _kernel(card, usual).cpu,
+        "kernels": [
+            *(
+                {"options": dict(row.options), "cpu": row.cpu, "cuda": row.cuda}
+                for row in card.kernels
+            ),
+            *({"network": [option], "cpu": PLAIN, "cuda": PLAIN} for option in PLAIN_OPTIONS),
+        ],
         "options": spec.model_json_schema(),
     }
 
 
-def kernel_of(spec: NetworkSpec, mapping: Mapping | None = None) -> str:
-    """What computes the layers; one_to_one has no sequence and therefore no cell."""
-    return "torch.nn.Linear" if mapping is Mapping.ONE_TO_ONE else CARDS[spec.cell.type].kernel
+PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; no kernel knows them
+
+
+def kernel_of(spec: NetworkSpec, device: str = "cpu", mapping: Mapping | None = None) -> str:
+    """What computes the layers of a training; one_to_one has no sequence and therefore no cell."""
+    if mapping is Mapping.ONE_TO_ONE:
+        return "torch.nn.Linear"
+    if any(getattr(spec, option) for option in PLAIN_OPTIONS):
+        return PLAIN
+    kernel = _kernel(CARDS[spec.cell.type], spec.cell)
+    return kernel.cuda if device == "cuda" else kernel.cpu
+
+
+def _kernel(card: CellCard, cell: Spec) -> Kernel:
+    return next(kernel for kernel in card.kernels if kernel.fits(cell))
+
+
+def num_gates(network: NetworkSpec) -> int:
+    """Blocks of H pre-activations in a step of one layer and direction."""
+    return CARDS[network.cell.type].size(network.cell).gates
 
 
 def embedding_size(network: NetworkSpec, shape: Shape) -> int:
@@ -121,7 +243,7 @@ def num_parameters(network: NetworkSpec, shape: Shape) -> int:
         encoder = _stack_parameters(network, width) if shape.encodes else 0
         return embedding + encoder + _decoder_parameters(network, shape)
     layers = (
-        sum((size + 1) * network.hidden_size for size in layer_inputs(network, width))
+        _dense_parameters(network, width)
         if shape.mapping is Mapping.ONE_TO_ONE
         else _stack_parameters(network, width)
     )
@@ -132,10 +254,13 @@ def num_parameters(network: NetworkSpec, shape: Shape) -> int:
 
 
 def _stack_parameters(network: NetworkSpec, width: int) -> int:
-    return sum(
-        network.num_directions * layer_parameters(network, size)
-        for size in layer_inputs(network, width)
-    )
+    sizes = zip(layer_inputs(network, width), network.layer_sizes, strict=True)
+    return sum(network.num_directions * layer_parameters(network, *size) for size in sizes)
+
+
+def _dense_parameters(network: NetworkSpec, width: int) -> int:
+    sizes = zip(layer_inputs(network, width), network.layer_sizes, strict=True)
+    return sum((below + 1) * units for below, units in sizes)
 
 
 def summary_size(network: NetworkSpec, shape: Shape) -> int:
@@ -157,7 +282,7 @@ def decoder_input_size(network: NetworkSpec, shape: Shape) -> int:
 def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
     decoder, summary = decoder_spec(network), summary_size(network, shape)
     width = decoder.output_size
-    states = network.num_layers * CARDS[network.cell.type].num_states * network.hidden_size
+    states = CARDS[network.cell.type].num_states * sum(decoder.layer_sizes)
     looks = {
         Attention.NONE: 0,
         Attention.ADDITIVE: width * (width + network.output_size + 1),
@@ -176,13 +301,18 @@ def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
 
 def layer_inputs(network: NetworkSpec, width: int) -> list[int]:
     """Input width of every layer, first to last."""
-    return [width] + [network.output_size] * (network.num_layers - 1)
+    return [width, *network.layer_widths[:-1]]
 
 
-def layer_parameters(network: NetworkSpec, input_size: int) -> int:
+def layer_parameters(network: NetworkSpec, input_size: int, hidden_size: int) -> int:
     """Parameters of one direction of one layer."""
-    gates = CARDS[network.cell.type].num_gates
-    return gates * network.hidden_size * (input_size + network.hidden_size + 2)
+    size = CARDS[network.cell.type].size(network.cell)
+    gate = input_size + size.recurrent * hidden_size + size.biases
+    vectors = size.vectors
+    if network.layer_norm:  # gains of each share of each gate; gain and bias of each cell state
+        vectors += size.gates * (1 + size.recurrent)
+        vectors += 2 * (CARDS[network.cell.type].num_states - 1)
+    return hidden_size * (size.gates * gate + vectors + size.squares * hidden_size)
 
 
 def flops_per_element(network: NetworkSpec, shape: Shape) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from shared.nn.cells.base import Cell, State
+from shared.nn.cells.base import Cell, CellOptions, State
 from shared.nn.cells.registry import build_cell
 from shared.nn.spec import Merge, NetworkSpec
 
@@ -19,10 +19,12 @@ LayerState = tuple[State, ...]
 
 
 class Layer(nn.Module):
-    def __init__(self, spec: NetworkSpec, input_size: int) -> None:
+    def __init__(self, spec: NetworkSpec, input_size: int, hidden_size: int) -> None:
         super().__init__()
+        options = CellOptions(spec.layer_norm, spec.recurrent_dropout)
         self.cells = nn.ModuleList(
-            build_cell(spec.cell, input_size, spec.hidden_size) for _ in range(spec.num_directions)
+            build_cell(spec.cell, input_size, hidden_size, options)
+            for _ in range(spec.num_directions)
         )
 
     def initial_state(self, batch_size: int, like: Tensor) -> LayerState:

@@ -87,7 +87,7 @@ def draw(spec: dict[str, Any]) -> Drawing:
 
 def title(spec: dict[str, Any]) -> str:
     network = spec["network"]
-    kind = f"{network['cell']['type']} layer of {network['hidden_size']:,} units"
+    kind = f"{network['cell']['type']} layer of {words.units(network['hidden_size'])} units"
     depth = f"1 {kind}" if network["num_layers"] == 1 else _many(network["num_layers"], kind)
     both = f", both directions ({network['merge']})" if network["bidirectional"] else ""
     return f"{depth}{both}; {words.mapping(spec)}"

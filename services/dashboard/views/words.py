@@ -31,6 +31,12 @@ def number(value: Any) -> str:
     return f"{value:.3e}" if tiny or abs(value) >= 1e6 else f"{value:.4g}"
 
 
+def units(hidden_size: int | list[int]) -> str:
+    """One number for all layers, or one for each: 256, 128."""
+    sizes = hidden_size if isinstance(hidden_size, list) else [hidden_size]
+    return ", ".join(number(size) for size in sizes)
+
+
 def duration(seconds: float | None) -> str:
     """The two largest units that matter: 41 s, 12 min, 3 h 20 min, 2 d 4 h."""
     if seconds is None:

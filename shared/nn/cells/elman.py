@@ -1,15 +1,43 @@
-"""Elman's simple recurrent network: h_t = g(W x_t + U h_{t-1} + b), g = tanh or relu (Elman 1990)."""
+"""Elman's simple recurrent network (Elman 1990): h_t = g(W x_t + U h_{t-1} + b), g = tanh, σ, relu."""
 
-from torch import nn
+import torch
+from torch import Tensor
 
-from shared.nn.cells.base import KernelCell
+from shared.nn.cells.activations import ACTIVATIONS
+from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.elman import run_elman
+from shared.nn.kernels.vendor import run_simple
+from shared.nn.kernels.whole import last
 from shared.nn.spec import ElmanSpec
 
+VENDOR = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 
-class ElmanCell(KernelCell):
-    num_states = 1
+
+class ElmanCell(Cell):
     num_gates = 1
+    products = (1,)
+    has_recurrent_bias = True
 
-    def __init__(self, spec: ElmanSpec, input_size: int, hidden_size: int) -> None:
-        kernel = nn.RNN(input_size, hidden_size, nonlinearity=spec.activation, batch_first=True)
-        super().__init__(input_size, hidden_size, kernel)
+    def __init__(
+        self, spec: ElmanSpec, input_size: int, hidden_size: int, options: CellOptions
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.spec = spec
+        self.activation = ACTIVATIONS[spec.activation]
+        self.reset_parameters()
+
+    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+        return (self.activation(x_BG + recur(state[0])),)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        activation = self.spec.activation
+        if x_BTI.is_cuda and activation in VENDOR:
+            weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+            return run_simple(VENDOR[activation], x_BTI, state, weights)
+        h_BTH = run_elman(
+            x_BTI,
+            state[0],
+            (self.weight_ih, self.weight_hh, self.bias_ih + self.bias_hh),
+            activation,
+        )
+        return h_BTH, last(h_BTH)

@@ -1,19 +1,48 @@
-"""The gated recurrent unit whose reset gate acts after the recurrent product (cuDNN, torch.nn.GRU).
+"""The gated recurrent unit in its two forms (Cho et al. 2014, arXiv:1406.1078); gate order r, z, n.
 
-r, z = σ(W x_t + U h_{t-1} + b);  n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + b_u));
-h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}: here z keeps the old state (Cho et al. 2014 write it the other way).
+Reset after the recurrent product, as in cuDNN and torch.nn.GRU; z keeps the old state:
+    r, z = σ(W x_t + U h_{t-1} + b);  n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + b_u));
+    h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+Reset before it, as Chung et al. (2014, arXiv:1412.3555) write the unit; z takes the new state:
+    n = tanh(W_n x_t + U_n (r ⊙ h_{t-1}) + b_n);  h_t = z ⊙ n + (1 - z) ⊙ h_{t-1}
 """
 
-from torch import nn
+import torch
+from torch import Tensor
 
-from shared.nn.cells.base import KernelCell
+from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.gru import run_gru
+from shared.nn.kernels.vendor import run_simple
+from shared.nn.kernels.whole import last
 from shared.nn.spec import GruSpec
 
 
-class GruCell(KernelCell):
-    num_states = 1
+class GruCell(Cell):
     num_gates = 3
+    products = (2, 1)
+    has_recurrent_bias = True
 
-    def __init__(self, spec: GruSpec, input_size: int, hidden_size: int) -> None:
-        assert spec.reset_after
-        super().__init__(input_size, hidden_size, nn.GRU(input_size, hidden_size, batch_first=True))
+    def __init__(
+        self, spec: GruSpec, input_size: int, hidden_size: int, options: CellOptions
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.spec = spec
+        self.reset_parameters()
+
+    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+        (h_BH,) = state
+        x_r, x_z, x_n = x_BG.chunk(3, -1)
+        h_r, h_z = recur(h_BH).chunk(2, -1)
+        r_BH, z_BH = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        if self.spec.reset_after:
+            n_BH = torch.tanh(x_n + r_BH * recur(h_BH, product=1))
+            return ((1 - z_BH) * n_BH + z_BH * h_BH,)
+        n_BH = torch.tanh(x_n + recur(r_BH * h_BH, product=1))
+        return (z_BH * n_BH + (1 - z_BH) * h_BH,)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        if x_BTI.is_cuda and self.spec.reset_after:
+            return run_simple(torch.gru, x_BTI, state, weights)
+        h_BTH = run_gru(x_BTI, state[0], weights, reset_after=self.spec.reset_after)
+        return h_BTH, last(h_BTH)

@@ -1,32 +1,82 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000).
 
-i, f, o = σ(W x_t + U h_{t-1} + b);  g = tanh(W_g x_t + U_g h_{t-1} + b_g);
-c_t = f ⊙ c_{t-1} + i ⊙ g;  h_t = o ⊙ tanh(c_t)
+i, f = σ(W x_t + U h_{t-1} + p ⊙ c_{t-1} + b);  g = tanh(W_g x_t + U_g h_{t-1} + b_g);
+c_t = f ⊙ c_{t-1} + i ⊙ g;  o = σ(W_o x_t + U_o h_{t-1} + p_o ⊙ c_t + b_o);  h_t = o ⊙ tanh(c_t)
+
+The p ⊙ c are peepholes (Gers & Schmidhuber 2000), an option. With coupled gates (Greff et al.
+2017) f = 1 - i and has no weights. Gate order is torch's: i, f, g, o, or i, g, o when coupled.
+With layer normalisation h_t = o ⊙ tanh(LN(c_t)), as Ba et al. (2016) have it.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from shared.nn.cells.base import KernelCell, State
+from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.lstm import run_peephole_lstm
+from shared.nn.kernels.vendor import run_lstm
 from shared.nn.spec import LstmSpec
 
 
-class LstmCell(KernelCell):
+class LstmCell(Cell):
     num_states = 2
-    num_gates = 4
+    has_recurrent_bias = True
 
-    def __init__(self, spec: LstmSpec, input_size: int, hidden_size: int) -> None:
-        kernel = nn.LSTM(input_size, hidden_size, batch_first=True)
-        self.forget_bias = spec.forget_bias
-        super().__init__(input_size, hidden_size, kernel)
+    def __init__(
+        self, spec: LstmSpec, input_size: int, hidden_size: int, options: CellOptions
+    ) -> None:
+        self.num_gates = 3 if spec.coupled_gates else 4
+        self.products = (self.num_gates,)
+        super().__init__(input_size, hidden_size, options)
+        self.spec = spec
+        if spec.peephole:
+            self.peepholes = nn.Parameter(torch.empty(self.num_gates - 1, hidden_size))
+        if options.layer_norm:
+            self.gain_c = nn.Parameter(torch.ones(hidden_size))
+            self.bias_c = nn.Parameter(torch.zeros(hidden_size))
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        _, forget_H, _, _ = self.gates("bias_ih_l0")
+        gates = self.bias_ih.split(self.hidden_size)
         with torch.no_grad():
-            forget_H.fill_(self.forget_bias)
+            if self.spec.coupled_gates:
+                gates[0].fill_(-self.spec.forget_bias)  # σ(-z) = 1 - σ(z)
+            else:
+                gates[1].fill_(self.spec.forget_bias)
+            if self.spec.peephole:
+                nn.init.zeros_(self.peepholes)  # so that it starts as the cell without them
 
-    def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
         h_BH, c_BH = state
-        h_BTH, (h_1BH, c_1BH) = self.kernel(x_BTI, (h_BH.unsqueeze(0), c_BH.unsqueeze(0)))
-        return h_BTH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
+        *gates, g_BH, o_BH = (x_BG + recur(h_BH)).chunk(self.num_gates, -1)
+        early = [self._peeped(z_BH, gate, c_BH) for gate, z_BH in enumerate(gates)]
+        i_BH = torch.sigmoid(early[0])
+        f_BH = 1 - i_BH if self.spec.coupled_gates else torch.sigmoid(early[1])
+        c_BH = f_BH * c_BH + i_BH * torch.tanh(g_BH)
+        o_BH = torch.sigmoid(self._peeped(o_BH, -1, c_BH))
+        return o_BH * torch.tanh(self._shown(c_BH)), c_BH
+
+    def _peeped(self, z_BH: Tensor, gate: int, c_BH: Tensor) -> Tensor:
+        return z_BH + self.peepholes[gate] * c_BH if self.spec.peephole else z_BH
+
+    def _shown(self, c_BH: Tensor) -> Tensor:
+        if not self.options.layer_norm:
+            return c_BH
+        return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.spec.peephole:
+            bias = self.bias_ih + self.bias_hh
+            own = (self.weight_ih, self.weight_hh, bias, self.peepholes)
+            return run_peephole_lstm(x_BTI, state, own)
+        weights: list[Tensor] = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        if self.spec.coupled_gates:
+            weights = [uncoupled(weight) for weight in weights]
+        return run_lstm(x_BTI, state, weights)
+
+
+def uncoupled(weight: Tensor) -> Tensor:
+    """Weights i, g, o of coupled gates as i, f, g, o: 1 - σ(z) = σ(-z) makes f's the negated i's."""
+    i, g, o = weight.chunk(3)
+    return torch.cat([i, -i, g, o])

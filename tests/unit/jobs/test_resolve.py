@@ -147,6 +147,7 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("names", "an alignment of one sequence", {"alignment": "encoder_decoder"}, "alignment"),
     ("vector", "a vector read backwards", {"network": {"bidirectional": True}}, "network.bidirectional"),
     ("names", "a decoder that writes backwards", {"network": {"bidirectional": True}}, "network.bidirectional"),
+    ("vector", "the gates of no cell", {"network": {"layer_norm": True}}, "network.layer_norm"),
     ("vector", "an embedded vector", {"network": {"embedding_size": 4}}, "network.embedding_size"),
     ("vector", "a readout of a vector", {"network": {"readout": "attention"}}, "network.readout"),
     ("text", "a readout of a decoder", {"network": {"readout": "mean"}}, "network.readout"),

@@ -3,18 +3,50 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.nn.generator import Generator
 from shared.nn.network import Network
 from shared.nn.spec import NetworkSpec, Shape
+from shared.nn.stack import Stack
 
-CELLS: list[dict[str, Any]] = [
+TORCH_CELLS: list[dict[str, Any]] = [
     {"type": "elman"},
     {"type": "elman", "activation": "relu"},
     {"type": "lstm"},
     {"type": "gru"},
 ]
+"""Cells that torch.nn has too."""
+OWN_CELLS: list[dict[str, Any]] = [
+    {"type": "elman", "activation": "sigmoid"},
+    {"type": "jordan"},
+    {"type": "jordan", "activation": "sigmoid", "output_activation": "identity"},
+    {"type": "lstm", "peephole": True},
+    {"type": "lstm", "coupled_gates": True},
+    {"type": "lstm", "peephole": True, "coupled_gates": True},
+    {"type": "gru", "reset_after": False},
+    {"type": "mgu"},
+    {"type": "mingru"},
+    {"type": "minlstm"},
+]
+CELLS = TORCH_CELLS + OWN_CELLS
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    """In float64 with no parameter left at zero or one, so that none can be forgotten unnoticed."""
+    with torch.no_grad():
+        for parameter in module.double().parameters():
+            parameter.uniform_(-0.8, 0.8)
+    return module
+
+
+def make_stack(cell: dict[str, Any], **network: Any) -> Stack:
+    """A stack of 4 units on 5 inputs, seeded and randomised."""
+    torch.manual_seed(3)
+    spec = NetworkSpec.model_validate({"cell": cell, "hidden_size": 4, **network})
+    stack = Stack(spec, 5)
+    randomised(stack)
+    return stack
 
 
 def make_network(

@@ -11,7 +11,7 @@ from shared.nn.layer import last_outputs, merge
 from shared.nn.readout import real_steps
 from shared.nn.spec import Merge, NetworkSpec
 from shared.nn.stack import Stack
-from tests.unit.nn.builders import CELLS, make_input
+from tests.unit.nn.builders import TORCH_CELLS, make_input, make_stack
 
 KERNELS = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -31,7 +31,7 @@ def torch_stack(stack: Stack, spec: NetworkSpec) -> nn.RNNBase:
     ).double()
     for (k, d), name in parameter_names(spec):
         for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            ours = stack.get_parameter(f"layers.{k}.cells.{d}.kernel.{part}_l0")
+            ours = stack.get_parameter(f"layers.{k}.cells.{d}.{part}")
             with torch.no_grad():
                 reference.get_parameter(f"{part}{name}").copy_(ours)
     return reference
@@ -54,15 +54,13 @@ def run_reference(reference: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor) -> tu
 
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", TORCH_CELLS, ids=str)
 def test_outputs_and_every_gradient_equal_torch_with_lengths(
     cell: dict[str, Any], bidirectional: bool, num_layers: int
 ) -> None:
-    torch.manual_seed(3)
-    spec = NetworkSpec.model_validate(
-        {"cell": cell, "hidden_size": 4, "num_layers": num_layers, "bidirectional": bidirectional}
-    )
-    stack = Stack(spec, 5).double()
+    options = {"num_layers": num_layers, "bidirectional": bidirectional}
+    spec = NetworkSpec.model_validate({"cell": cell, "hidden_size": 4, **options})
+    stack = make_stack(cell, **options)
     reference = torch_stack(stack, spec)
     x_BTI, lengths_B = make_input(7, 2, 5, 1)
     ours_x, torchs_x = (x_BTI.clone().requires_grad_() for _ in range(2))
@@ -79,25 +77,9 @@ def test_outputs_and_every_gradient_equal_torch_with_lengths(
     torch.testing.assert_close(ours_x.grad, torchs_x.grad, atol=1e-10, rtol=0)
     for (k, d), name in parameter_names(spec):
         for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            ours_grad = stack.get_parameter(f"layers.{k}.cells.{d}.kernel.{part}_l0").grad
+            ours_grad = stack.get_parameter(f"layers.{k}.cells.{d}.{part}").grad
             torchs_grad = reference.get_parameter(f"{part}{name}").grad
             torch.testing.assert_close(ours_grad, torchs_grad, atol=1e-10, rtol=0)
     h_KBH = state[0] if isinstance(state, tuple) else state
     last = torch.stack(last_outputs(directions, lengths_B))
     torch.testing.assert_close(last, h_KBH[-spec.num_directions :], atol=1e-12, rtol=0)
-
-
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_a_sequence_in_pieces_equals_the_whole_one(cell: dict[str, Any]) -> None:
-    spec = NetworkSpec.model_validate({"cell": cell, "hidden_size": 4, "num_layers": 2})
-    stack = Stack(spec, 5).double()
-    x_BTI, _ = make_input(6, 6)
-    whole, whole_state = stack(x_BTI, torch.tensor([6, 6]), stack.initial_state(2, x_BTI))
-
-    state, pieces = stack.initial_state(2, x_BTI), []
-    for t in range(6):
-        piece, state = stack(x_BTI[:, t : t + 1], torch.tensor([1, 1]), state)
-        pieces.append(piece[0])
-
-    torch.testing.assert_close(torch.cat(pieces, 1), whole[0], atol=1e-12, rtol=0)
-    torch.testing.assert_close(state, whole_state, atol=1e-12, rtol=0)

@@ -100,7 +100,7 @@ def test_every_step_hears_the_condition_where_that_is_asked() -> None:
     x_B1 = torch.tensor([[1], [1], [2]])
     for condition in Condition:
         network = make_generator("one_to_many", condition=condition)
-        told = network.decoder.stack.layers[0].cells[0].kernel.input_size
+        told = network.decoder.stack.layers[0].cells[0].input_size
         logits = network(x_B1, lengths_B, TARGET_BS[:1].expand(3, -1))
 
         assert torch.equal(logits[0], logits[1])

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shared.nn.catalog import CARDS, describe_cells, num_parameters
-from shared.nn.cells.lstm import LstmCell
 from shared.nn.cells.registry import CELLS as CELL_CLASSES
 from shared.nn.readout import AttentionPool
-from shared.nn.spec import CELL_SPECS, LstmSpec, Merge, Readout
+from shared.nn.spec import CELL_SPECS, Merge, Readout
 from tests.unit.nn.builders import CELLS, make_input, make_network
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=2, max_size=5),
     cell=st.sampled_from(CELLS),
+    layer_norm=st.booleans(),
     bidirectional=st.booleans(),
     merge=st.sampled_from(list(Merge)),
     readout=st.sampled_from(list(Readout)),
@@ -28,6 +28,7 @@ from tests.unit.nn.builders import CELLS, make_input, make_network
 def test_an_output_never_depends_on_what_stands_beside_the_sequence(
     lengths: list[int],
     cell: dict[str, Any],
+    layer_norm: bool,
     bidirectional: bool,
     merge: Merge,
     readout: Readout,
@@ -36,6 +37,7 @@ def test_an_output_never_depends_on_what_stands_beside_the_sequence(
     network = make_network(
         mapping,
         cell=cell,
+        layer_norm=layer_norm,
         num_layers=2,
         bidirectional=bidirectional,
         merge=merge,
@@ -51,14 +53,27 @@ def test_an_output_never_depends_on_what_stands_beside_the_sequence(
 
 
 @pytest.mark.parametrize("merge", list(Merge))
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("hidden_size", [4, [6, 4, 3]])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("input_kind", ["tokens", "numeric"])
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_the_announced_number_of_parameters_is_the_true_one(
-    cell: dict[str, Any], input_kind: str, bidirectional: bool, merge: Merge
+    cell: dict[str, Any],
+    input_kind: str,
+    bidirectional: bool,
+    hidden_size: Any,
+    layer_norm: bool,
+    merge: Merge,
 ) -> None:
     network = make_network(
-        cell=cell, input_kind=input_kind, num_layers=3, bidirectional=bidirectional, merge=merge
+        cell=cell,
+        input_kind=input_kind,
+        num_layers=3,
+        bidirectional=bidirectional,
+        hidden_size=hidden_size,
+        layer_norm=layer_norm,
+        merge=merge,
     )
 
     counted = sum(parameter.numel() for parameter in network.parameters())
@@ -68,15 +83,6 @@ def test_the_announced_number_of_parameters_is_the_true_one(
 def test_every_cell_has_a_class_and_a_card() -> None:
     assert set(CELL_CLASSES) == set(CELL_SPECS.values())
     assert set(CARDS) == set(CELL_SPECS) == {cell["type"] for cell in describe_cells()}
-
-
-def test_the_forget_gate_starts_open_and_recurrent_weights_orthogonal() -> None:
-    cell = LstmCell(LstmSpec(forget_bias=1.5), 3, 4)
-
-    biases = [bias.tolist() for bias in cell.gates("bias_ih_l0")]
-    assert biases == [[0.0] * 4, [1.5] * 4, [0.0] * 4, [0.0] * 4]
-    for block_HH in cell.gates("weight_hh_l0"):
-        torch.testing.assert_close(block_HH @ block_HH.T, torch.eye(4), atol=1e-5, rtol=0)
 
 
 def test_an_unknown_symbol_is_read_as_zeros_and_never_trained() -> None:

@@ -1,0 +1,37 @@
+"""The minimal gated unit (Zhou et al. 2016, arXiv:1603.09420): one gate in both roles of the GRU's.
+
+f = σ(W x_t + U h_{t-1} + b);  n = tanh(W_n x_t + U_n (f ⊙ h_{t-1}) + b_n);
+h_t = (1 - f) ⊙ h_{t-1} + f ⊙ n.  Gate order f, n.
+"""
+
+import torch
+from torch import Tensor
+
+from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.kernels.mgu import run_mgu
+from shared.nn.kernels.whole import last
+from shared.nn.spec import MguSpec
+
+
+class MguCell(Cell):
+    num_gates = 2
+    products = (1, 1)
+
+    def __init__(
+        self, spec: MguSpec, input_size: int, hidden_size: int, options: CellOptions
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.spec = spec
+        self.reset_parameters()
+
+    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+        (h_BH,) = state
+        x_f, x_n = x_BG.chunk(2, -1)
+        f_BH = torch.sigmoid(x_f + recur(h_BH))
+        n_BH = torch.tanh(x_n + recur(f_BH * h_BH, product=1))
+        return ((1 - f_BH) * h_BH + f_BH * n_BH,)
+
+    def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih)
+        h_BTH = run_mgu(x_BTI, state[0], weights)
+        return h_BTH, last(h_BTH)

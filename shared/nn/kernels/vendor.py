@@ -1,0 +1,40 @@
+"""The sequence kernels that torch brings (oneDNN, cuDNN), run on weights of our own. Batch first."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+Weights = Sequence[Tensor]
+"""W_ih, W_hh, b_ih, b_hh, in torch's gate order."""
+
+
+def run_simple(
+    kernel: Callable[..., Any], x_BTI: Tensor, state: State, weights: Weights
+) -> tuple[Tensor, State]:
+    """torch.gru, torch.rnn_tanh or torch.rnn_relu: all h_BTH, and the last."""
+    h_BTH, h_1BH = kernel(x_BTI, state[0].unsqueeze(0), *_arguments(weights))
+    return h_BTH, (h_1BH.squeeze(0),)
+
+
+def run_lstm(x_BTI: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    """All h_BTH, and the last h and c."""
+    h_BH, c_BH = state
+    before = (h_BH.unsqueeze(0), c_BH.unsqueeze(0))
+    h_BTH, h_1BH, c_1BH = torch.lstm(x_BTI, before, *_arguments(weights))
+    return h_BTH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
+
+
+def _arguments(weights: Weights) -> tuple[Any, ...]:
+    """Weights, has_biases, num_layers, dropout, train, bidirectional, batch_first."""
+    ready = _in_one_buffer(weights) if weights[0].is_cuda else list(weights)
+    return ready, True, 1, 0.0, torch.is_grad_enabled(), False, True
+
+
+def _in_one_buffer(weights: Weights) -> list[Tensor]:
+    """Views of one buffer in cuDNN's order, which it would otherwise make itself, with a warning."""
+    buffer = torch.cat([weight.flatten() for weight in weights])
+    parts = buffer.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]

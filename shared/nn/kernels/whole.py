@@ -1,0 +1,50 @@
+"""What kernels over whole sequences share: time first, one product for all inputs, one for weights.
+
+Legend: T time, B batch, I input, H hidden, G rows of gates. A kernel is a torch.autograd.Function
+over z_TBG, what the inputs give to the gates: autograd knows the way from there to inputs, input
+weights and biases (one product each). z_TBG is the kernel's to write on.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from torch import Tensor, cat
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+Backward = TypeVar("Backward", bound=Callable[..., Any])
+
+
+def by_hand(backward: Backward) -> Backward:
+    """Marks a derivative written by hand, which cannot itself be derived."""
+    return cast(Backward, once_differentiable(backward))
+
+
+def applied(kernel: type[Function], *arguments: Any) -> Any:
+    """What a kernel makes of its arguments, known to autograd."""
+    return kernel.apply(*arguments)
+
+
+def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
+    """z_TBG in memory of its own, the steps one after the other."""
+    return linear(x_BTI.transpose(0, 1).contiguous(), weight_GI, bias_G)
+
+
+def batch_first(h_TBH: Tensor) -> Tensor:
+    return h_TBH.transpose(0, 1)
+
+
+def last(h_BTH: Tensor) -> tuple[Tensor]:
+    """The state after the last step, which does not keep the whole sequence in memory."""
+    return (h_BTH[:, -1].clone(),)
+
+
+def before(first_BH: Tensor, h_TBH: Tensor) -> Tensor:
+    """The state that each step started from."""
+    return cat([first_BH.unsqueeze(0), h_TBH[:-1]])
+
+
+def weight_gradient(dz_TBG: Tensor, h_TBH: Tensor) -> Tensor:
+    """Of weights that were applied to `h_TBH` at every step: one product for all of them."""
+    return dz_TBG.flatten(0, 1).t() @ h_TBH.flatten(0, 1)

@@ -1,0 +1,95 @@
+"""A network's spec: what it fills in, and what it refuses at the field, with the remedy."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.nn.catalog import CARDS, OWN, PLAIN, describe_cells, kernel_of
+from shared.nn.spec import NetworkSpec
+
+
+def spec(**wanted: Any) -> NetworkSpec:
+    return NetworkSpec.model_validate({"cell": "lstm", **wanted})
+
+
+def test_a_list_of_sizes_decides_the_depth() -> None:
+    network = spec(hidden_size=[256, 128])
+
+    assert (network.num_layers, network.layer_sizes) == (2, (256, 128))
+    assert spec(hidden_size=64, num_layers=2).layer_sizes == (64, 64)
+
+
+@pytest.mark.parametrize("hidden_size", [32, [32, 16]])
+def test_a_resolved_spec_can_be_sent_again(hidden_size: Any) -> None:
+    first = spec(hidden_size=hidden_size, bidirectional=True)
+
+    assert NetworkSpec.model_validate_json(first.model_dump_json()) == first
+    assert json.loads(first.model_dump_json())["hidden_size"] == hidden_size
+
+
+def test_two_directions_side_by_side_are_twice_as_wide() -> None:
+    assert spec(hidden_size=[8, 4], bidirectional=True).layer_widths == (16, 8)
+    assert spec(hidden_size=[8, 4], bidirectional=True, merge="sum").output_size == 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field", "remedy"),
+    [
+        ({"hidden_size": []}, "hidden_size", "a list of one for each layer"),
+        ({"hidden_size": [8, 0]}, "hidden_size", "whole number from 1"),
+        ({"hidden_size": [8, True]}, "hidden_size", "whole number from 1"),
+        ({"hidden_size": "8"}, "hidden_size", "whole number from 1"),
+        ({"hidden_size": [8] * 65}, "hidden_size", "whole number from 1"),
+        ({"hidden_size": [8, 4], "num_layers": 3}, "num_layers", "leave num_layers out"),
+        ({"residual": True}, "residual", "num_layers of 2 or more"),
+        ({"residual": True, "hidden_size": [8, 4]}, "residual", "use one hidden_size"),
+        (
+            {"residual": True, "num_layers": 2, "bidirectional": True, "merge": "mul"},
+            "residual",
+            "use merge concat, sum or mean",
+        ),
+        ({"cell": "mingru", "recurrent_dropout": 0.1}, "recurrent_dropout", "leave it out"),
+        ({"recurrent_dropout": 1}, "recurrent_dropout", "less than 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_field(
+    wanted: dict[str, Any], field: str, remedy: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        spec(**wanted)
+
+    (fault,) = caught.value.errors()
+    assert fault["loc"] == (field,)
+    assert remedy in fault["msg"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kernel"),
+    [
+        ({"cell": "lstm"}, "torch.nn.LSTM"),
+        ({"cell": {"type": "lstm", "coupled_gates": True}}, "torch.nn.LSTM"),
+        ({"cell": "lstm", "layer_norm": True}, PLAIN),
+        ({"cell": "lstm", "recurrent_dropout": 0.1}, PLAIN),
+        ({"cell": {"type": "lstm", "peephole": True}}, OWN),
+        ({"cell": "gru"}, OWN),
+        ({"cell": "elman"}, OWN),
+        ({"cell": "mingru"}, OWN),
+    ],
+)
+def test_the_kernel_is_the_one_that_runs(wanted: dict[str, Any], kernel: str) -> None:
+    assert kernel_of(NetworkSpec.model_validate(wanted)) == kernel
+
+
+def test_on_cuda_torch_computes_what_it_knows() -> None:
+    kernels = [kernel_of(spec(cell=cell), "cuda") for cell in ("elman", "lstm", "gru", "mgu")]
+
+    assert kernels == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU", OWN]
+
+
+def test_every_card_names_a_kernel_for_all_options() -> None:
+    assert all(card.kernels[-1].options == () for card in CARDS.values())
+    for cell in describe_cells():
+        names = set(cell["options"]["properties"])
+        assert all(set(row.get("options", {})) <= names for row in cell["kernels"])
