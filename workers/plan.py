@@ -5,17 +5,18 @@ from dataclasses import dataclass
 import torch
 
 from shared.data.batching import epoch_batches, num_batches
-from shared.data.encoding import Encoding
+from shared.data.encoding import Encoding, TextTarget
 from shared.data.table import DatasetTable, Split
 from shared.jobs.errors import ErrorClass, JobError
 from shared.jobs.resolve import metric_names, shape_of
 from shared.jobs.spec import JobSpec
-from shared.nn.network import Network
+from shared.nn.mappings import make_network
 from workers.training.evaluation import Evaluation
 from workers.training.loop import EpochBatches, Training
 from workers.training.losses import LOSSES
 from workers.training.monitor import Monitor
 from workers.training.optimizers import OptimizerPlan, build_optimizer
+from workers.training.passes import TeacherForcing
 
 
 class JobFailed(Exception):
@@ -59,7 +60,7 @@ def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
     total = wanted.epochs * per_epoch
     total_steps = min(total, wanted.max_steps or total)
     torch.manual_seed(wanted.seed)
-    network = Network(spec.network, shape_of(encoding)).to(device)
+    network = make_network(spec.network, shape_of(encoding)).to(device)
     plan = _optimizer_plan(spec, total_steps)
     return Plan(
         spec=spec,
@@ -71,9 +72,9 @@ def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
             loss=LOSSES[wanted.loss],
             batches=_epochs_of(splits["train"], spec),
             epochs=wanted.epochs,
-            per_step=encoding.per_step,
             clip_norm=wanted.clip_norm,
             device=device,
+            teacher_forcing=_teacher_forcing(spec, total_steps),
         ),
         evaluation=_evaluation(spec, encoding),
         monitor=_monitor(spec, has_val=len(splits["val"]) > 0),
@@ -107,10 +108,21 @@ def _evaluation(spec: JobSpec, encoding: Encoding) -> Evaluation:
     return Evaluation(
         loss=LOSSES[spec.training.loss],
         names=metric_names(encoding),
-        output_kind=encoding.output_kind,
-        per_step=encoding.per_step,
+        adder="symbols" if encoding.generates else _ADDERS[encoding.output_kind],
         scale=getattr(scaled, "std", None) if encoding.output_kind == "real" else None,
+        max_length=encoding.target.longest if isinstance(encoding.target, TextTarget) else 0,
     )
+
+
+_ADDERS = {"categorical": "labels", "real": "numbers", "binary": "nothing"}
+
+
+def _teacher_forcing(spec: JobSpec, total_steps: int) -> TeacherForcing:
+    wanted = spec.training
+    end = (
+        wanted.teacher_forcing if wanted.teacher_forcing_end is None else wanted.teacher_forcing_end
+    )
+    return TeacherForcing(wanted.teacher_forcing, end, total_steps)
 
 
 def _monitor(spec: JobSpec, *, has_val: bool) -> Monitor:

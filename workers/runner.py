@@ -8,7 +8,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from shared.config import get_settings
-from shared.data.batching import eval_batches
+from shared.data.batching import eval_batches, sample_batches
 from shared.data.table import DatasetTable
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
@@ -24,7 +24,7 @@ from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import build_network, unpack
-from shared.nn.network import Network
+from shared.nn.mappings import AnyNetwork
 from workers.lease import Heart, Lease, StopAsked
 from workers.plan import JobFailed, choose_device, make_plan
 from workers.recorder import Recorder
@@ -33,6 +33,7 @@ from workers.threads import threads_for
 from workers.training.evaluation import evaluate
 from workers.training.loop import Step, fit
 
+MAX_WRITTEN = 512  # texts that one evaluation writes: a symbol at a time is slow
 log = get_logger(__name__)
 
 
@@ -119,7 +120,8 @@ class Attempt:
         return DatasetTable.open(memoryview(data))
 
     def _note_kernel(self, db: Session, job: JobRow) -> None:
-        job.kernel = kernel_of(self.spec.network, self.plan.training.device.type)
+        device = self.plan.training.device.type
+        job.kernel = kernel_of(self.spec.network, device, self.spec.mapping)
 
     def _train(self) -> None:
         steps = fit(self.plan.training, self.spec.training.max_steps)
@@ -181,14 +183,15 @@ class Attempt:
         self.recorder.flush()
         return metrics, is_best
 
-    def _measure(self, network: Network, split: str) -> dict[str, float]:
+    def _measure(self, network: AnyNetwork, split: str) -> dict[str, float]:
         """Metrics of a split under their names; none where it is empty."""
         data = self.plan.splits[split]
         if len(data) == 0:
             return {}
-        batches = eval_batches(data, self.spec.training.batch_size)
-        device = self.plan.training.device
-        measured = evaluate(network, batches, self.plan.evaluation, device)
+        batch_size, device = self.spec.training.batch_size, self.plan.training.device
+        batches = eval_batches(data, batch_size)
+        sample = sample_batches(data, batch_size, MAX_WRITTEN)
+        measured = evaluate(network, batches, self.plan.evaluation, device, sample)
         return {f"{split}/{name}": value for name, value in measured.items()}
 
     def _check_runtime(self) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.inference.options import Options
 from services.inference.registry import Loaded
+from services.inference.writing import check_work, with_seed, write, writes
 from shared.config import get_settings
 from shared.data.batching import lengths_of, pad
 from shared.data.encoding import InvalidInput
 from shared.jobs.errors import InvalidSpec, TooLarge
+from shared.nn.network import Network
 
 Array = NDArray[Any]
 MAX_BATCH = 256
@@ -26,21 +30,39 @@ _running = threading.Semaphore(torch.get_num_threads())
 """No more forward passes at once than cores: more would only wait for one another."""
 
 
-def predict(model: Loaded, inputs: Sequence[object]) -> list[dict[str, Any]]:
+def predict(
+    model: Loaded, inputs: Sequence[object], options: Options | None = None
+) -> list[dict[str, Any]]:
     """One answer an input, in their order; the company an input keeps does not change its answer.
 
     Raises:
-        InvalidSpec: an input does not fit the model; `param` is its JSON path.
+        InvalidSpec: an input or an option does not fit the model; `param` is its JSON path.
         TooLarge: together they are larger than is allowed.
     """
+    options = with_seed(options or Options())
+    is_written = writes(model, options)
     arrays = [encode(model, raw, index) for index, raw in enumerate(inputs)]
     check_size(arrays)
+    if is_written:
+        check_work(model, options, len(arrays))
     answers: list[dict[str, Any]] = [{}] * len(arrays)
-    for rows in by_length(arrays):
-        outputs = run(model, [arrays[row] for row in rows])
-        for row, output in zip(rows, outputs, strict=True):
-            answers[row] = model.encoding.describe(output)
+    for rows in by_length(arrays, mixed=not is_written or model.encoding.generates):
+        batch = [arrays[row] for row in rows]
+        found = written_answers(model, batch, rows, options) if is_written else read(model, batch)
+        for row, answer in zip(rows, found, strict=True):
+            answers[row] = answer
     return answers
+
+
+def written_answers(
+    model: Loaded, arrays: Sequence[Array], rows: Sequence[int], options: Options
+) -> list[dict[str, Any]]:
+    with _running, torch.inference_mode():
+        return write(model, arrays, rows, options)
+
+
+def read(model: Loaded, arrays: Sequence[Array]) -> list[dict[str, Any]]:
+    return [model.encoding.describe(output) for output in run(model, arrays)]
 
 
 def encode(model: Loaded, raw: object, index: int) -> Array:
@@ -61,17 +83,20 @@ def check_size(arrays: Sequence[Array]) -> None:
         )
 
 
-def by_length(arrays: Sequence[Array]) -> Iterator[list[int]]:
-    """Rows of each batch, similar lengths together."""
+def by_length(arrays: Sequence[Array], *, mixed: bool = True) -> Iterator[list[int]]:
+    """Rows of each batch, similar lengths together; equal ones alone unless `mixed`."""
     order = sorted(range(len(arrays)), key=lambda row: len(arrays[row]))
-    for start in range(0, len(order), MAX_BATCH):
-        yield order[start : start + MAX_BATCH]
+    groups = groupby(order, key=lambda row: 0 if mixed else len(arrays[row]))
+    for rows in (list(group) for _, group in groups):
+        for start in range(0, len(rows), MAX_BATCH):
+            yield rows[start : start + MAX_BATCH]
 
 
 def run(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
     """Activated outputs, one a sequence: (K,) or (T, K) without its padding."""
     x = torch.from_numpy(pad(list(arrays)))
     lengths_B = torch.from_numpy(lengths_of(list(arrays)))
+    assert isinstance(model.network, Network)
     with _running, torch.inference_mode():
         output, _ = model.network(x, lengths_B)
         activated = ACTIVATIONS[model.encoding.output_kind](output).numpy()

@@ -11,7 +11,7 @@ from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.models import LATEST, ModelStore
 from shared.nn.checkpoint import build_network, unpack
-from shared.nn.network import Network
+from shared.nn.mappings import AnyNetwork
 
 Key = tuple[str, int]
 
@@ -22,7 +22,7 @@ class Loaded:
 
     name: str
     version: int
-    network: Network
+    network: AnyNetwork
     encoding: Encoding
     num_bytes: int
 

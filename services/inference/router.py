@@ -7,18 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.http.errors import NOT_FOUND
 from services.http.json import json_response
+from services.inference.options import Options
 from services.inference.predictor import predict
 from services.inference.registry import Registry
 from shared.config import get_settings
 from shared.db.models import LATEST
 
 router = APIRouter(prefix="/v1/models/{name}", tags=["inference"])
-
-
-class Options(BaseModel):
-    """None yet: labels, values and probabilities leave nothing to choose."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class PredictRequest(BaseModel):
@@ -47,7 +42,7 @@ class PredictView(BaseModel):
 
 @router.post("/predict", response_model=PredictView, responses=NOT_FOUND)
 def predict_latest(name: str, body: PredictRequest, request: Request) -> Response:
-    """Predict with the newest version: {"label","probabilities"}, {"value"}, {"labels"}, ..."""
+    """Predict with the newest version: {"label","probabilities"}, {"value"}, {"text","score"}, ..."""
     return _answer(request, name, LATEST, body)
 
 
@@ -60,5 +55,5 @@ def predict_version(name: str, version: str, body: PredictRequest, request: Requ
 def _answer(request: Request, name: str, version: str, body: PredictRequest) -> Response:
     registry: Registry = request.app.state.registry
     model = registry.get(name, version)
-    outputs = predict(model, body.inputs)
+    outputs = predict(model, body.inputs, body.options)
     return json_response({"model": name, "version": model.version, "outputs": outputs})

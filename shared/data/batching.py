@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.data.encoding import STOP_ID
 from shared.data.table import Split
 
 Array = NDArray[Any]
@@ -29,9 +30,11 @@ class Batch:
     lengths: Array
     """(B,) real steps, int64; 0 for a row that ended in an earlier chunk."""
     y: Array
-    """Target: (B,) classes, (B, D) numbers, (B, T) tags or (B, T, D) numbers."""
+    """Target: (B,) classes, (B, D) numbers, (B, T) tags, (B, T, D) numbers, or (B, S) text ids."""
     carries: bool = False
     """Whether rows go on where the batch before ended, its state carried over."""
+    target_lengths: Array | None = None
+    """(B,) symbols of each text, its stop counted, int64; None for targets of other kinds."""
 
     @property
     def num_elements(self) -> int:
@@ -45,7 +48,7 @@ def epoch_batches(
     if split.encoding.stream:
         yield from stream_batches(split, batch_size, tbptt_steps)
         return
-    for rows in shuffled_rows(split.lengths, batch_size, np.random.default_rng([seed, epoch])):
+    for rows in shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, epoch])):
         yield from chunks(collate(split, rows), tbptt_steps)
 
 
@@ -54,7 +57,18 @@ def eval_batches(split: Split, batch_size: int) -> Iterator[Batch]:
     if split.encoding.stream:
         yield from stream_batches(split, 1, EVAL_CHUNK)
         return
-    order = np.argsort(split.lengths, kind="stable")
+    yield from _in_batches(split, np.argsort(split.sizes, kind="stable"), batch_size)
+
+
+def sample_batches(split: Split, batch_size: int, limit: int) -> Iterator[Batch]:
+    """At most `limit` sequences of a split, evenly drawn from the short ones to the long."""
+    order = np.argsort(split.sizes, kind="stable")
+    if len(order) > limit:
+        order = order[np.linspace(0, len(order) - 1, limit).round().astype(np.int64)]
+    yield from _in_batches(split, order, batch_size)
+
+
+def _in_batches(split: Split, order: Array, batch_size: int) -> Iterator[Batch]:
     for start in range(0, len(order), batch_size):
         yield collate(split, order[start : start + batch_size])
 
@@ -76,7 +90,7 @@ def num_batches(split: Split, batch_size: int, tbptt_steps: int | None, seed: in
     """Optimizer steps of the first epoch; with truncation, later ones may differ by a few."""
     if split.encoding.stream:
         return sum(1 for _ in stream_batches(split, batch_size, tbptt_steps))
-    batches = shuffled_rows(split.lengths, batch_size, np.random.default_rng([seed, 0]))
+    batches = shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, 0]))
     if tbptt_steps is None:
         return len(batches)
     shift = 1 if split.encoding.target.kind == "next" else 0
@@ -90,6 +104,10 @@ def collate(split: Split, rows: Array) -> Batch:
     if split.encoding.target.kind == "next":
         return shifted(inputs)
     targets = [target for row in rows if (target := split.target(int(row))) is not None]
+    if split.encoding.generates:
+        stopped = [np.append(target, STOP_ID) for target in targets]
+        x, lengths = pad(inputs), lengths_of(inputs)
+        return Batch(x, lengths, pad(stopped), target_lengths=lengths_of(stopped))
     y = pad(targets) if split.encoding.per_step else np.stack(targets)
     return Batch(pad(inputs), lengths_of(inputs), y)
 

@@ -10,16 +10,20 @@ import numpy as np
 
 from shared.data.encoding import (
     UNKNOWN,
+    CategoryInput,
     ClassTarget,
     Encoding,
     NextTarget,
     NumericInput,
     TagsTarget,
     Target,
+    TextTarget,
     TokenInput,
+    VectorInput,
 )
 from shared.data.intake import InputIntake, Intake
 from shared.data.options import DatasetOptions
+from shared.data.parts import Input
 from shared.data.ragged import Ragged
 from shared.data.records import Entry, Faults, invalid
 from shared.data.scaling import is_binary, scaling
@@ -33,6 +37,7 @@ from shared.data.splits import (
 )
 from shared.data.table import SPLITS, SplitName, write_table
 from shared.data.targets import TargetColumn, encode_targets, read_targets
+from shared.data.vocabulary import vocabulary
 
 Parts = dict[SplitName, Ragged]
 
@@ -43,7 +48,7 @@ class BuiltDataset:
 
     encoding: Encoding
     splits: dict[str, int]  # records a split; of a stream: symbols a split
-    lengths: dict[str, int]  # min, median, p95, max of the steps of an input
+    lengths: dict[str, int]  # min, median, p95, max of an input's steps, or of a text made of one
     schema: dict[str, dict[str, Any]]  # {"input": {...}, "target": {...}} as it goes over the wire
     mappings: list[str]  # the mappings that this dataset can serve
     class_balance: dict[str, int]  # label -> count over all splits; empty without labels
@@ -74,7 +79,7 @@ def build_dataset(
 def _build_stream(intake: Intake, options: DatasetOptions) -> BuiltDataset:
     assert set(intake.splits) == {None}
     assert intake.targets.forms == {"none"}
-    for name in options.chosen(("target_kind", "max_length")):
+    for name in options.chosen(("input_kind", "target_kind", "max_length")):
         raise invalid("options", name, "does not apply to one long text: leave it out")
     text = intake.input_sequences()
     cuts = stream_cuts(len(text.values), options.split)
@@ -97,16 +102,18 @@ def _build_records(intake: Intake, options: DatasetOptions, *, time_ordered: boo
         intake.targets,
         inputs.lengths.tolist(),
         intake.where,
-        options.target_kind,
+        options,
+        is_sequence=intake.inputs.is_sequence,
         windowed=intake.rows[0] is not None,
     )
     target: Target = NextTarget()
     targets: Parts = {}
     if column is None:
         _check_next(inputs, intake.where)
-    assignment = _assign(intake, column, options, time_ordered=time_ordered)
+    labels = _labels(intake, column, inputs)
+    assignment = _assign(intake, labels, options, time_ordered=time_ordered)
     if column is not None:
-        target, column = encode_targets(column, assignment, intake.where)
+        target, column = encode_targets(column, assignment, intake.where, options)
         targets = {name: column.rows.take(assignment[name]) for name in SPLITS}
     parts = {name: inputs.take(assignment[name]) for name in SPLITS}
     part, parts = _encode_inputs(intake.inputs, parts, inputs, options)
@@ -134,50 +141,50 @@ def _check_next(inputs: Ragged, where: Sequence[str]) -> None:
     faults.raise_any()
 
 
+def _labels(intake: Intake, column: TargetColumn | None, inputs: Ragged) -> list[Ragged]:
+    """What the train split must show an example of: each label, and each category of inputs."""
+    labels = [column.labels] if column is not None and column.labels is not None else []
+    return [*labels, inputs] if intake.inputs.form == "category" else labels
+
+
 def _assign(
-    intake: Intake, column: TargetColumn | None, options: DatasetOptions, *, time_ordered: bool
+    intake: Intake, labels: list[Ragged], options: DatasetOptions, *, time_ordered: bool
 ) -> Assignment:
     if intake.splits[0] is not None:
         return by_name(intake.splits)
     if time_ordered or intake.rows[0] is not None:
         return in_order(intake.rows, options)
-    return shuffled(len(intake.splits), options, column.labels if column else None)
+    return shuffled(len(intake.splits), options, labels)
 
 
 def _encode_inputs(
     intake: InputIntake, parts: Parts, all_inputs: Ragged, options: DatasetOptions
-) -> tuple[TokenInput | NumericInput, Parts]:
+) -> tuple[Input, Parts]:
     """What the train split says about inputs, and the three parts in its terms."""
-    if intake.form == "series":
-        return _numeric(parts["train"], all_inputs), parts
+    if intake.form in ("series", "vector"):
+        kind = NumericInput if intake.form == "series" else VectorInput
+        return _numbers(kind, parts["train"], all_inputs), parts
     names = list(intake.names.ids)
-    counts = np.bincount(parts["train"].values, minlength=len(names))
-    order = sorted(
-        np.flatnonzero(counts >= options.min_count), key=lambda i: (-counts[i], names[i])
-    )
-    symbols = [names[id_] for id_ in order if names[id_] != UNKNOWN]
-    if not symbols:
-        raise invalid(
-            "options",
-            "min_count",
-            f"nothing left after filtering: no symbol occurs {options.min_count} times in training",
-        )
-    lookup = np.zeros(len(names), dtype=np.int32)
-    lookup[[intake.names.ids[symbol] for symbol in symbols]] = np.arange(1, len(symbols) + 1)
-    part = TokenInput(tokens=intake.tokens, symbols=(UNKNOWN, *symbols))
-    return part, {name: Ragged(lookup[r.values], r.offsets) for name, r in parts.items()}
+    symbols, ids = vocabulary(parts["train"].values, names, options.min_count, (UNKNOWN,))
+    parts = {name: Ragged(ids[r.values], r.offsets) for name, r in parts.items()}
+    if intake.form == "category":
+        return CategoryInput(symbols=symbols), parts
+    return TokenInput(tokens=intake.tokens, symbols=symbols), parts
 
 
-def _numeric(train: Ragged, all_inputs: Ragged) -> NumericInput:
+def _numbers(
+    kind: type[NumericInput | VectorInput], train: Ragged, all_inputs: Ragged
+) -> NumericInput | VectorInput:
     size = all_inputs.width
     if size > 1 and is_binary(all_inputs.values):
-        return NumericInput(size=size, mean=(0.0,) * size, std=(1.0,) * size, binary=True)
+        return kind(size=size, mean=(0.0,) * size, std=(1.0,) * size, binary=True)
     mean, std = scaling(train.values)
-    return NumericInput(size=size, mean=mean, std=std, binary=False)
+    return kind(size=size, mean=mean, std=std, binary=False)
 
 
 def _built(encoding: Encoding, inputs: Parts, targets: Parts) -> BuiltDataset:
-    lengths = np.concatenate([inputs[name].lengths for name in SPLITS])
+    sequences = inputs if encoding.input.is_sequence or not encoding.generates else targets
+    lengths = np.concatenate([sequences[name].lengths for name in SPLITS])
     return BuiltDataset(
         encoding=encoding,
         splits={name: _size(encoding, inputs[name]) for name in SPLITS},
@@ -206,7 +213,9 @@ def _balance(target: Target, targets: Parts) -> dict[str, int]:
     return dict(zip(target.labels, counts.tolist(), strict=True))
 
 
-def _input_schema(part: TokenInput | NumericInput) -> dict[str, Any]:
+def _input_schema(part: Input) -> dict[str, Any]:
+    if isinstance(part, CategoryInput):
+        return {"kind": part.kind, "vocabulary_size": part.size, "labels": list(part.symbols[1:])}
     if isinstance(part, TokenInput):
         return {"kind": part.kind, "tokens": part.tokens, "vocabulary_size": part.size}
     return {"kind": part.kind, "size": part.size, "binary": part.binary}
@@ -217,4 +226,6 @@ def _target_schema(encoding: Encoding) -> dict[str, Any]:
     schema: dict[str, Any] = {"kind": target.kind, "size": encoding.output_size}
     if isinstance(target, ClassTarget | TagsTarget):
         schema["labels"] = list(target.labels)
+    if isinstance(target, TextTarget):
+        schema |= {"tokens": target.tokens, "vocabulary_size": target.size}
     return schema

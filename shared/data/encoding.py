@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from shared.data.inputs import Floats, InvalidInput, Tokens, series_of, symbols_of
+from shared.data.inputs import InvalidInput, Tokens
+from shared.data.parts import (
+    UNKNOWN,
+    Array,
+    CategoryInput,
+    Frozen,
+    Input,
+    NumericInput,
+    OutputKind,
+    Scaled,
+    TokenInput,
+    VectorInput,
+    describe_labels,
+)
 
 __all__ = [
+    "START_ID",
+    "STOP_ID",
+    "TEXT_SPECIALS",
     "UNKNOWN",
+    "CategoryInput",
     "ClassTarget",
     "Encoding",
     "InvalidInput",
@@ -21,100 +38,21 @@ __all__ = [
     "NumericInput",
     "RegressionTarget",
     "TagsTarget",
+    "TextTarget",
     "TokenInput",
     "ValuesTarget",
+    "VectorInput",
 ]
 
-OutputKind = Literal["categorical", "binary", "real"]
-Array = NDArray[Any]
+Steps = Literal["one", "input", "own"]
+"""How long a target is: one value, one a step of the input, or a sequence of its own length."""
 
-UNKNOWN = "<unk>"  # id 0: what a network reads for a symbol that training did not show
-_FLOAT32 = np.finfo(np.float32)
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+TEXT_SPECIALS = (UNKNOWN, "<start>", "<stop>")  # what opens the vocabulary of a text target
+START_ID, STOP_ID = 1, 2
+JOINERS = {"char": "", "word": " "}
 
 
-class _Scaled(_Frozen):
-    """Numbers and the statistics of the train split that bring them to mean 0, deviation 1."""
-
-    size: int = Field(ge=1)
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def normalise(self, values: Array) -> NDArray[np.float32]:
-        """Original units to float32 of the same shape [..., size]."""
-        scaled: Floats = (values - np.asarray(self.mean)) / np.asarray(self.std)
-        # a value far outside the train split must not become an infinity
-        return np.clip(scaled, _FLOAT32.min, _FLOAT32.max).astype(np.float32)
-
-    def restore(self, values: Array) -> Floats:
-        """Normalised [..., size] to float64 in original units."""
-        restored: Floats = values.astype(np.float64) * np.asarray(self.std) + np.asarray(self.mean)
-        return restored
-
-    def restore_json(self, values: Array) -> list[Any]:
-        """Normalised [N, size] to N JSON values: numbers when size is 1, lists otherwise."""
-        restored = self.restore(values.reshape(-1, self.size))
-        return (restored[:, 0] if self.size == 1 else restored).tolist()  # type: ignore[no-any-return]
-
-
-class TokenInput(_Frozen):
-    """Symbols; the id of a symbol is its index in `symbols`, and 0 is `<unk>`."""
-
-    kind: Literal["tokens"] = "tokens"
-    tokens: Tokens  # how text is split; "list": the input is a list of strings
-    symbols: tuple[str, ...]  # `<unk>`, then the train split's symbols, most frequent first
-
-    @property
-    def size(self) -> int:
-        return len(self.symbols)
-
-    @property
-    def next_kind(self) -> OutputKind:
-        return "categorical"
-
-    @cached_property
-    def ids(self) -> dict[str, int]:
-        return {symbol: id_ for id_, symbol in enumerate(self.symbols)}
-
-    def encode(self, raw: object) -> NDArray[np.int32]:
-        """One input as int32[T], unknown symbols as 0; raises InvalidInput."""
-        ids = self.ids
-        return np.array([ids.get(s, 0) for s in symbols_of(raw, self.tokens)], dtype=np.int32)
-
-    def describe_next(self, output: Array) -> dict[str, Any]:
-        return _describe_labels(output, self.symbols)
-
-
-class NumericInput(_Scaled):
-    """A series of `size` numbers a step."""
-
-    kind: Literal["numeric"] = "numeric"
-    binary: bool  # every value is 0 or 1: read as it is (mean 0, deviation 1)
-
-    @property
-    def next_kind(self) -> OutputKind:
-        return "binary" if self.binary else "real"
-
-    def encode(self, raw: object) -> NDArray[np.float32]:
-        """One input as normalised float32[T, size]; raises InvalidInput."""
-        values = series_of(raw)
-        if values.shape[1] != self.size:
-            raise InvalidInput(f"expected {self.size} numbers a step, got {values.shape[1]}", "[0]")
-        return self.normalise(values)
-
-    def describe_next(self, output: Array) -> dict[str, Any]:
-        if self.binary:
-            return {"probabilities": output.tolist()}
-        return {"values": self.restore_json(output)}
-
-
-Input = Annotated[TokenInput | NumericInput, Field(discriminator="kind")]
-
-
-class _Labelled(_Frozen):
+class _Labelled(Frozen):
     labels: tuple[str, ...]
     output_kind: ClassVar[OutputKind] = "categorical"
 
@@ -127,7 +65,7 @@ class ClassTarget(_Labelled):
     """One label a sequence."""
 
     kind: Literal["class"] = "class"
-    per_step: ClassVar[bool] = False
+    steps: ClassVar[Steps] = "one"
 
     def describe(self, output: Array) -> dict[str, Any]:
         return _describe_class(output, self.labels)
@@ -137,60 +75,98 @@ class TagsTarget(_Labelled):
     """One label a step."""
 
     kind: Literal["tags"] = "tags"
-    per_step: ClassVar[bool] = True
+    steps: ClassVar[Steps] = "input"
 
     def describe(self, output: Array) -> dict[str, Any]:
-        return _describe_labels(output, self.labels)
+        return describe_labels(output, self.labels)
 
 
-class RegressionTarget(_Scaled):
+class RegressionTarget(Scaled):
     """One vector a sequence; of size 1, a plain number in JSON."""
 
     kind: Literal["regression"] = "regression"
     output_kind: ClassVar[OutputKind] = "real"
-    per_step: ClassVar[bool] = False
+    steps: ClassVar[Steps] = "one"
 
     def describe(self, output: Array) -> dict[str, Any]:
         return {"value": self.restore_json(output)[0]}
 
 
-class ValuesTarget(_Scaled):
+class ValuesTarget(Scaled):
     """One vector a step; of size 1, a plain number in JSON."""
 
     kind: Literal["values"] = "values"
     output_kind: ClassVar[OutputKind] = "real"
-    per_step: ClassVar[bool] = True
+    steps: ClassVar[Steps] = "input"
 
     def describe(self, output: Array) -> dict[str, Any]:
         return {"values": self.restore_json(output)}
 
 
-class MultilabelTarget(_Frozen):
+class MultilabelTarget(Frozen):
     """`size` independent yes-or-no answers a step."""
 
     kind: Literal["multilabel"] = "multilabel"
     size: int = Field(ge=1)
     output_kind: ClassVar[OutputKind] = "binary"
-    per_step: ClassVar[bool] = True
+    steps: ClassVar[Steps] = "input"
 
     def describe(self, output: Array) -> dict[str, Any]:
         return {"probabilities": output.tolist()}
 
 
-class NextTarget(_Frozen):
+class TextTarget(Frozen):
+    """A sequence of symbols of its own vocabulary and length, ended by a stop symbol."""
+
+    kind: Literal["text"] = "text"
+    output_kind: ClassVar[OutputKind] = "categorical"
+    steps: ClassVar[Steps] = "own"
+    tokens: Tokens  # how text is split; "list": the target is a list of strings
+    symbols: tuple[str, ...]  # TEXT_SPECIALS, then the train split's symbols, most frequent first
+    longest: int = Field(ge=1)  # symbols of the train split's longest target, stop left out
+
+    @property
+    def size(self) -> int:
+        return len(self.symbols)
+
+    def describe(self, ids: Array) -> dict[str, Any]:
+        """The ids [S] of one sequence, stop left out, as text or as a list of tokens."""
+        return written([self.symbols[id_] for id_ in ids], self.tokens)
+
+
+class NextTarget(Frozen):
     """No target in the data: predict the next step of the input, in the input's own terms."""
 
     kind: Literal["next"] = "next"
-    per_step: ClassVar[bool] = True
+    steps: ClassVar[Steps] = "input"
 
 
 Target = Annotated[
-    ClassTarget | TagsTarget | RegressionTarget | ValuesTarget | MultilabelTarget | NextTarget,
+    ClassTarget
+    | TagsTarget
+    | RegressionTarget
+    | ValuesTarget
+    | MultilabelTarget
+    | TextTarget
+    | NextTarget,
     Field(discriminator="kind"),
 ]
 
 
-class Encoding(_Frozen):
+MappingName = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
+AlignmentName = Literal["aligned", "encoder_decoder"]
+
+_MAPPINGS: dict[tuple[bool, Steps], MappingName] = {  # is the input a sequence, and the target?
+    (False, "one"): "one_to_one",
+    (False, "own"): "one_to_many",
+    (True, "one"): "many_to_one",
+    (True, "input"): "many_to_many",
+    (True, "own"): "many_to_many",
+}
+_ALIGNMENTS: dict[Steps, AlignmentName] = {"input": "aligned", "own": "encoder_decoder"}
+
+
+class Encoding(Frozen):
     """All that is needed to feed a network from raw values and to read its outputs."""
 
     input: Input
@@ -200,7 +176,7 @@ class Encoding(_Frozen):
     @property
     def output_kind(self) -> OutputKind:
         if isinstance(self.target, NextTarget):
-            return self.input.next_kind
+            return self._next_input.next_kind
         return self.target.output_kind
 
     @property
@@ -210,7 +186,19 @@ class Encoding(_Frozen):
 
     @property
     def per_step(self) -> bool:
-        return self.target.per_step
+        """Whether there is one output for each step of the input."""
+        return self.target.steps == "input"
+
+    @property
+    def generates(self) -> bool:
+        """Whether the output is a sequence of its own length."""
+        return self.target.steps == "own"
+
+    @property
+    def _next_input(self) -> TokenInput | NumericInput:
+        """What a next step is predicted of; building refuses inputs without time."""
+        assert isinstance(self.input, TokenInput | NumericInput)
+        return self.input
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -222,8 +210,13 @@ class Encoding(_Frozen):
         return ()
 
     @property
-    def mapping(self) -> Literal["many_to_one", "many_to_many"]:
-        return "many_to_many" if self.per_step else "many_to_one"
+    def mapping(self) -> MappingName:
+        return _MAPPINGS[(self.input.is_sequence, self.target.steps)]
+
+    @property
+    def alignment(self) -> AlignmentName | None:
+        """How two sequences relate; None where input or output is no sequence."""
+        return _ALIGNMENTS[self.target.steps] if self.mapping == "many_to_many" else None
 
     def encode_input(self, raw: object) -> NDArray[np.int32] | NDArray[np.float32]:
         """One raw input, as in a record: int32[T] ids, or normalised float32[T, F].
@@ -235,11 +228,11 @@ class Encoding(_Frozen):
     def describe(self, output: Array) -> dict[str, Any]:
         """A network's activated output for one sequence, as JSON in the data's own terms.
 
-        `output` is [K] for a mapping to one, [T, K] for one to many: probabilities for
-        categorical and binary outputs, normalised values for real ones.
+        `output` is [K] for a mapping to one, [T, K] for an aligned one: probabilities for
+        categorical and binary outputs, normalised values for real ones; for text the ids [S].
         """
         if isinstance(self.target, NextTarget):
-            return self.input.describe_next(output)
+            return self._next_input.describe_next(output)
         return self.target.describe(output)
 
     def describe_step(self, output: Array) -> dict[str, Any]:
@@ -258,9 +251,8 @@ def _describe_class(output: Array, labels: tuple[str, ...]) -> dict[str, Any]:
     return {"label": labels[order[0]], "probabilities": probabilities}
 
 
-def _describe_labels(output: Array, labels: tuple[str, ...]) -> dict[str, Any]:
-    best = output.argmax(axis=1)
-    return {
-        "labels": [labels[index] for index in best],
-        "probabilities": output.max(axis=1).tolist(),
-    }
+def written(symbols: Sequence[str], tokens: Tokens) -> dict[str, Any]:
+    """Symbols as they are read: `{"text"}`, or `{"tokens"}` where each stands for itself."""
+    if tokens == "list":
+        return {"tokens": list(symbols)}
+    return {"text": JOINERS[tokens].join(symbols)}

@@ -98,6 +98,29 @@ def series_of(raw: object) -> Floats:
     return numbers(raw)[:, None]
 
 
+def vector_of(raw: object) -> Floats:
+    """One vector of F numbers as float64[1, F]; raises InvalidInput."""
+    if isinstance(raw, np.ndarray):
+        return _array(raw).reshape(1, -1)
+    if not is_list(raw):
+        raise InvalidInput(f"expected a list of numbers, got {json_word(raw)}")
+    if not raw:
+        raise InvalidInput("an empty vector: at least one number is needed")
+    return numbers(raw)[None, :]  # type: ignore[arg-type] # is_list saw a list or a tuple
+
+
+def category_of(raw: object) -> str:
+    """The name of one category, a string or a number; raises InvalidInput."""
+    if isinstance(raw, str) and raw:
+        return raw
+    if isinstance(raw, str):
+        raise InvalidInput("an empty string: a category needs a name")
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise InvalidInput(f"expected a category, a string or a number, got {json_word(raw)}")
+    number(raw)
+    return str(raw)
+
+
 def grid(raw: Sequence[Any], path: str = "") -> Floats:
     """Equally long lists of numbers as float64[T, F]; raises InvalidInput where one differs."""
     for index, row in enumerate(raw):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.data.inputs import (
     InvalidInput,
+    category_of,
     grid,
     is_list,
     json_word,
@@ -19,12 +20,13 @@ from shared.data.inputs import (
     series_of,
     strings,
     symbols_of,
+    vector_of,
 )
-from shared.data.options import DatasetOptions
+from shared.data.options import DatasetOptions, InputKind
 from shared.data.ragged import Array, Ragged
 from shared.data.records import Entry, Fault, Faults
 
-InputForm = Literal["text", "symbols", "series"]
+InputForm = Literal["text", "symbols", "series", "category", "vector"]
 TargetForm = Literal["none", "text", "integer", "number", "strings", "numbers", "vectors"]
 
 _FORM_NAMES = {
@@ -35,6 +37,8 @@ _FORM_NAMES = {
     "symbols": "a list of strings",
     "strings": "a list of strings",
     "series": "numbers",
+    "category": "a category",
+    "vector": "a vector",
     "numbers": "a list of numbers",
     "vectors": "a list of lists of numbers",
 }
@@ -65,7 +69,7 @@ class Names:
         return np.fromiter(map(self.ids.__getitem__, names), np.int32, len(names))
 
 
-def _input_form(raw: object) -> InputForm:
+def _sequence_form(raw: object) -> InputForm:
     if isinstance(raw, str):
         return "text"
     if isinstance(raw, np.ndarray):
@@ -74,10 +78,18 @@ def _input_form(raw: object) -> InputForm:
         return "symbols" if raw and isinstance(raw[0], str) else "series"
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         raise InvalidInput(
-            "a single number makes a sequence out of one value (one-to-many), which is not offered"
-            " yet: give a list of numbers"
+            "a single number is no sequence: give a list of numbers, or set input_kind to category"
+            " (one-to-many, one-to-one)"
         )
     raise InvalidInput(f"expected text or a list, got {json_word(raw)}")
+
+
+_FORMS: dict[InputKind, Callable[[object], InputForm]] = {
+    "auto": _sequence_form,
+    "sequence": _sequence_form,
+    "category": lambda raw: "category",
+    "vector": lambda raw: "vector",
+}
 
 
 @dataclass
@@ -90,24 +102,29 @@ class InputIntake:
     rows: list[Array] = field(default_factory=list)  # int32[T] numbers of names, or float64[T, F]
 
     @property
+    def is_sequence(self) -> bool:
+        return self.form not in ("category", "vector")
+
+    @property
     def tokens(self) -> Literal["char", "word", "list"]:
         return "list" if self.form == "symbols" else self.options.tokens or "char"
 
     def add(self, raw: object, *, empty_is_fine: bool = False) -> None:
         """Raises InvalidInput; `empty_is_fine` for the lines of a stream."""
-        form = _input_form(raw)
+        form = _FORMS[self.options.input_kind](raw)
         self.form = self.form or form
         if form != self.form:
             raise InvalidInput(_differs(form, self.form))
-        if form == "series":
-            self.rows.append(self._series(raw))
+        if form in _NUMBERS:
+            self.rows.append(self._same_width(_NUMBERS[form](raw)))
+        elif form == "category":
+            self.rows.append(self.names.number_all([category_of(raw)]))
         elif empty_is_fine and isinstance(raw, str) and not raw.strip():
             self.rows.append(self.names.number_all(list(raw) if self.tokens == "char" else []))
         else:
             self.rows.append(self.names.number_all(symbols_of(raw, self.tokens)))
 
-    def _series(self, raw: object) -> Array:
-        series = series_of(raw)
+    def _same_width(self, series: Array) -> Array:
         if self.rows and series.shape[1] != self.rows[0].shape[1]:
             raise InvalidInput(
                 f"ragged features: {series.shape[1]} numbers a step where the first record has"
@@ -115,6 +132,9 @@ class InputIntake:
                 "[0]",
             )
         return series
+
+
+_NUMBERS: dict[InputForm, Callable[[object], Array]] = {"series": series_of, "vector": vector_of}
 
 
 def _differs(form: str, first: str) -> str:

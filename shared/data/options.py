@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-TargetKind = Literal["auto", "class", "regression", "tags", "values", "multilabel"]
+InputKind = Literal["auto", "sequence", "category", "vector"]
+TargetKind = Literal["auto", "class", "regression", "tags", "values", "multilabel", "text"]
 
 CSV_ONLY = (
     "input_column",
@@ -26,9 +27,11 @@ class DatasetOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: Literal["char", "word"] | None = None  # how text is split; None: by character
+    input_kind: InputKind = "auto"  # "auto": a sequence; a category or vector has no time axis
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # shares of train, val, test
     seed: int = Field(default=0, ge=0, le=2**63 - 1)  # of the shuffle before the split
     target_kind: TargetKind = "auto"  # "auto": from the form of the targets
+    target_tokens: Literal["char", "word"] | None = None  # how a text target is split; None: char
     min_count: int = Field(default=1, ge=1)  # rarer symbols of the train split become <unk>
     max_length: int | None = Field(default=None, ge=1)  # longer records are left out
 
@@ -59,6 +62,17 @@ class DatasetOptions(BaseModel):
             for name in _WINDOW_ONLY:
                 if getattr(self, name) != 1:
                     raise ValueError(f"{name} needs window, the number of rows in one input")
+        return self
+
+    @model_validator(mode="after")
+    def _kinds_agree(self) -> Self:
+        timeless = self.input_kind in ("category", "vector")
+        if timeless and self.tokens is not None:
+            raise ValueError(f"tokens splits text, and a {self.input_kind} is none: leave it out")
+        if timeless and self.window is not None:
+            raise ValueError(f"window cuts series, and a {self.input_kind} is none: leave it out")
+        if self.target_tokens is not None and self.target_kind != "text":
+            raise ValueError("target_tokens needs target_kind text, a sequence to be generated")
         return self
 
     def chosen(self, names: tuple[str, ...]) -> tuple[str, ...]:

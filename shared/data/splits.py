@@ -39,7 +39,7 @@ def by_name(names: Sequence[str | None]) -> Assignment:
     return assignment
 
 
-def shuffled(total: int, options: DatasetOptions, labels: Ragged | None) -> Assignment:
+def shuffled(total: int, options: DatasetOptions, labels: Sequence[Ragged]) -> Assignment:
     """A seeded shuffle; where records have labels, train gets an example of each.
 
     With fewer records than splits and labels need, val or test may stay empty.
@@ -54,17 +54,16 @@ def shuffled(total: int, options: DatasetOptions, labels: Ragged | None) -> Assi
     )
 
 
-def _first_of_each(order: Sequence[int], labels: Ragged | None) -> tuple[list[int], list[int]]:
+def _first_of_each(order: Sequence[int], labels: Sequence[Ragged]) -> tuple[list[int], list[int]]:
     """The records that show a label for the first time, then the others."""
-    if labels is None:
-        return [], list(order)
-    seen: set[int] = set()
+    seen: list[set[int]] = [set() for _ in labels]
     first: list[int] = []
     rest: list[int] = []
     for index in order:
-        new = set(labels.row(index).tolist()) - seen
-        (first if new else rest).append(index)
-        seen |= new
+        shown = [set(column.row(index).tolist()) for column in labels]
+        is_new = any(new - old for new, old in zip(shown, seen, strict=True))
+        (first if is_new else rest).append(index)
+        seen = [old | new for old, new in zip(seen, shown, strict=True)]
     return first, rest
 
 

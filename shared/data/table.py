@@ -12,14 +12,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.data.encoding import (
+    CategoryInput,
     ClassTarget,
     Encoding,
-    MultilabelTarget,
     NumericInput,
-    RegressionTarget,
     TagsTarget,
+    TextTarget,
     TokenInput,
-    ValuesTarget,
+    VectorInput,
+    written,
 )
 from shared.data.ragged import Array, Ragged
 
@@ -28,7 +29,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")  # also the order of th
 
 _METADATA_KEY = b"unroll.encoding"
 _PIECE = 80  # symbols or steps of a stream shown as one preview row
-_JOINERS = {"char": "", "word": " "}
+_IDS = (TokenInput, CategoryInput, ClassTarget, TagsTarget, TextTarget)  # a step is one id
 
 
 def write_table(
@@ -70,13 +71,14 @@ def _from_arrow(column: Any, width: int) -> Ragged:
 
 def _step_width(part: Any) -> int:
     """The second dimension of stored values; 0 where a step is one id."""
-    return 0 if isinstance(part, TokenInput | ClassTarget | TagsTarget) else part.size
+    return 0 if isinstance(part, _IDS) else part.size
 
 
 # stored values of one split -> what a network is trained on
 _TARGET_ARRAYS: dict[str, Callable[[Any, Array], Array]] = {
     "class": lambda _, ids: ids.astype(np.int64),
     "tags": lambda _, ids: ids.astype(np.int64),
+    "text": lambda _, ids: ids.astype(np.int64),
     "regression": lambda target, values: target.normalise(values),
     "values": lambda target, values: target.normalise(values),
     "multilabel": lambda _, answers: answers.astype(np.float32),
@@ -96,6 +98,21 @@ class Split:
         """Steps of each input, int64[N]."""
         return self.inputs.lengths
 
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """What batches are grouped by, int64[N]: steps of the input, then symbols of a text."""
+        if self.targets is None or not self.encoding.generates:
+            return self.lengths
+        texts = self.targets.lengths
+        longest = int(texts.max(initial=0))
+        return self.lengths * (longest + 1) + texts
+
+    @property
+    def num_elements(self) -> int:
+        """Steps of all inputs, and of all texts to be written."""
+        texts = self.targets.offsets[-1] if self.targets and self.encoding.generates else 0
+        return int(self.inputs.offsets[-1] + texts)
+
     def __len__(self) -> int:
         return len(self.inputs)
 
@@ -104,11 +121,13 @@ class Split:
         return self.inputs.row(index)
 
     def target(self, index: int) -> Array | None:
-        """class: int64[]; regression: float32[D]; tags: int64[T]; values, multilabel: float32[T, D]."""
+        """class: int64[]; regression: float32[D]; tags: int64[T]; values, multilabel: float32[T, D];
+        text: int64[S], without start and stop.
+        """
         if self.targets is None:
             return None
         rows = self.targets.row(index)
-        return rows if self.encoding.per_step else rows.reshape(rows.shape[1:])
+        return rows.reshape(rows.shape[1:]) if self.encoding.target.steps == "one" else rows
 
 
 class DatasetTable:
@@ -128,7 +147,7 @@ class DatasetTable:
         """One split, normalised; each call prepares its arrays anew, so keep the answer."""
         inputs, targets = self._stored(name)
         encoding = self.encoding
-        if isinstance(encoding.input, NumericInput):
+        if isinstance(encoding.input, NumericInput | VectorInput):
             inputs = Ragged(encoding.input.normalise(inputs.values), inputs.offsets)
         if targets is not None:
             prepare = _TARGET_ARRAYS[encoding.target.kind]
@@ -159,29 +178,37 @@ class DatasetTable:
         return inputs, _from_arrow(batch.column("target"), _step_width(self.encoding.target))
 
     def _input_json(self, row: Array) -> Any:
-        part = self.encoding.input
-        if isinstance(part, NumericInput):
-            return _numbers_json(row, whole=part.binary)
-        symbols = [part.symbols[id_] for id_ in row]
-        return symbols if part.tokens == "list" else _JOINERS[part.tokens].join(symbols)
+        return _INPUT_JSON[self.encoding.input.kind](self.encoding.input, row)
 
     def _target_json(self, row: Array) -> Any:
-        part = self.encoding.target
-        if isinstance(part, ClassTarget):
-            return part.labels[row[0]]
-        if isinstance(part, TagsTarget):
-            return [part.labels[id_] for id_ in row]
-        if isinstance(part, MultilabelTarget):
-            return row.tolist()
-        assert isinstance(part, RegressionTarget | ValuesTarget)
-        values = _numbers_json(row, whole=False)
-        return values if part.per_step else values[0]
+        return _TARGET_JSON[self.encoding.target.kind](self.encoding.target, row)
+
+
+def _text_json(part: TokenInput | TextTarget, ids: Array) -> Any:
+    [text] = written([part.symbols[id_] for id_ in ids], part.tokens).values()
+    return text
 
 
 def _numbers_json(row: Array, *, whole: bool) -> list[Any]:
     """[T, F] as T lists, or as T numbers when F is 1."""
     shown = row.astype(np.int64) if whole else row
     return (shown[:, 0] if shown.shape[1] == 1 else shown).tolist()  # type: ignore[no-any-return]
+
+
+_INPUT_JSON: dict[str, Callable[[Any, Array], Any]] = {
+    "tokens": _text_json,
+    "numeric": lambda part, row: _numbers_json(row, whole=part.binary),
+    "category": lambda part, row: part.symbols[row[0]],
+    "vector": lambda part, row: (row[0].astype(np.int64) if part.binary else row[0]).tolist(),
+}
+_TARGET_JSON: dict[str, Callable[[Any, Array], Any]] = {
+    "class": lambda part, row: part.labels[row[0]],
+    "tags": lambda part, row: [part.labels[id_] for id_ in row],
+    "multilabel": lambda _, row: row.tolist(),
+    "regression": lambda _, row: _numbers_json(row, whole=False)[0],
+    "values": lambda _, row: _numbers_json(row, whole=False),
+    "text": _text_json,
+}
 
 
 def _pieces(stream: Ragged) -> Ragged:

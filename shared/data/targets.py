@@ -9,21 +9,25 @@ from typing import Literal
 import numpy as np
 
 from shared.data.encoding import (
+    TEXT_SPECIALS,
     ClassTarget,
     MultilabelTarget,
     RegressionTarget,
     TagsTarget,
     Target,
+    TextTarget,
     ValuesTarget,
 )
-from shared.data.intake import TargetIntake
-from shared.data.options import TargetKind
+from shared.data.inputs import InvalidInput, Tokens, symbols_of
+from shared.data.intake import Names, TargetIntake
+from shared.data.options import DatasetOptions, TargetKind
 from shared.data.ragged import Array, Ragged
 from shared.data.records import Faults, invalid
 from shared.data.scaling import is_binary, scaling
 from shared.data.splits import Assignment
+from shared.data.vocabulary import vocabulary
 
-Kind = Literal["class", "regression", "tags", "values", "multilabel", "next"]
+Kind = Literal["class", "regression", "tags", "values", "multilabel", "text", "next"]
 Family = Literal["nothing", "strings", "whole", "numbers", "string lists", "number lists", "grids"]
 
 _FAMILIES: dict[str, Family] = {
@@ -37,10 +41,10 @@ _FAMILIES: dict[str, Family] = {
 }
 _ALLOWED: dict[Family, tuple[TargetKind, ...]] = {  # what each family can be asked to be
     "nothing": (),
-    "strings": ("class",),
+    "strings": ("class", "text"),
     "whole": ("class", "regression"),
     "numbers": ("regression",),
-    "string lists": ("tags",),
+    "string lists": ("tags", "text"),
     "number lists": ("values", "regression", "tags"),
     "grids": ("multilabel", "values"),
 }
@@ -63,7 +67,8 @@ class TargetColumn:
 
     kind: Kind
     rows: Ragged  # names' numbers, float64[total, D] or uint8[total, D]
-    names: tuple[str, ...] = ()  # of class and tags, by the numbers in `rows`
+    names: tuple[str, ...] = ()  # of class, tags and text, by the numbers in `rows`
+    tokens: Tokens = "list"  # how text was split
 
     @property
     def labels(self) -> Ragged | None:
@@ -74,8 +79,9 @@ def read_targets(
     intake: TargetIntake,
     steps: Sequence[int],
     where: Sequence[str],
-    asked: TargetKind,
+    options: DatasetOptions,
     *,
+    is_sequence: bool,
     windowed: bool,
 ) -> TargetColumn | None:
     """The one kind that all targets are of, or None when there are none.
@@ -83,13 +89,20 @@ def read_targets(
     `steps` are the lengths of the inputs. Raises InvalidDataset when the targets do not fit the
     kind that was asked for, or the steps of their inputs.
     """
-    family = _family(intake)
-    kind = _AUTO[family](intake, steps, windowed) if asked == "auto" else asked
+    family, asked = _family(intake), options.target_kind
+    auto = _AUTO if is_sequence else _AUTO_WITHOUT_TIME
+    kind = auto[family](intake, steps, windowed) if asked == "auto" else asked
     if asked != "auto" and asked not in _ALLOWED[family]:
         raise invalid("options", "target_kind", _refusal(asked, family))
+    if not is_sequence and kind not in _WITHOUT_TIME:
+        raise invalid("options", "input_kind", _NO_STEPS[kind])
     if kind == "next":
         return None
-    column = _COLUMNS[kind](intake, where)
+    column = (
+        _text(intake, where, options.target_tokens or "char")
+        if kind == "text"
+        else _COLUMNS[kind](intake, where)
+    )
     if kind in _ONE_A_STEP:
         _check_aligned(column, steps, where)
     return column
@@ -112,8 +125,8 @@ def _auto_strings(intake: TargetIntake, steps: Sequence[int], windowed: bool) ->
         raise invalid(
             "file",
             "target",
-            "no two targets are equal: text as a target (encoder-decoder) is not offered yet; if"
-            " these are labels, set target_kind to class",
+            "no two targets are equal: for text to be generated (encoder-decoder, one-to-many) set"
+            " target_kind to text, for labels set it to class",
         )
     return "class"
 
@@ -139,6 +152,19 @@ _AUTO: dict[Family, Callable[[TargetIntake, Sequence[int], bool], Kind]] = {
 }
 
 
+_AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Sequence[int], bool], Kind]] = {
+    **_AUTO,
+    "string lists": lambda *_: "text",
+    "number lists": lambda *_: "regression",
+}
+_WITHOUT_TIME = ("class", "regression", "text")  # what one input without time can lead to
+_PER_STEP = "a category or a vector has no steps, and the targets give {} at every step: leave"
+_NO_STEPS = {
+    "next": "a category or a vector has no next step to predict: every record needs a target",
+    **{kind: _PER_STEP.format(what) + " input_kind out" for kind, what in _ONE_A_STEP.items()},
+}
+
+
 def _check_aligned(column: TargetColumn, steps: Sequence[int], where: Sequence[str]) -> None:
     faults = Faults()
     for place, found, wanted in zip(where, column.rows.lengths, steps, strict=True):
@@ -147,7 +173,8 @@ def _check_aligned(column: TargetColumn, steps: Sequence[int], where: Sequence[s
                 place,
                 "target",
                 f"{found} {_ONE_A_STEP[column.kind]} for an input of {wanted} steps: give one a"
-                " step (targets of another length, encoder-decoder, are not offered yet)",
+                " step, or set target_kind to text for lists of strings of their own length"
+                " (encoder-decoder)",
             )
     faults.raise_any()
 
@@ -212,6 +239,20 @@ def _multilabel(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
     return TargetColumn("multilabel", Ragged(rows.values.astype(np.uint8), rows.offsets))
 
 
+def _text(intake: TargetIntake, where: Sequence[str], tokens: Tokens) -> TargetColumn:
+    rows = Ragged.of(intake.values) if intake.first == "strings" else None
+    if rows is not None:
+        return TargetColumn("text", rows, tuple(intake.names.ids), "list")
+    names, faults, found = Names(), Faults(), list[Array]()
+    for place, text in zip(where, intake.values, strict=True):
+        try:
+            found.append(names.number_all(symbols_of(text, tokens)))
+        except InvalidInput as fault:
+            faults.add(place, "target", fault.message)
+    faults.raise_any()
+    return TargetColumn("text", Ragged.of(found), tuple(names.ids), tokens)
+
+
 _COLUMNS: dict[str, Callable[[TargetIntake, Sequence[str]], TargetColumn]] = {
     "class": _classes,
     "tags": _tags,
@@ -228,7 +269,7 @@ def _records_of(rows: Ragged, at_step: Array) -> list[int]:
 
 
 def encode_targets(
-    column: TargetColumn, assignment: Assignment, where: Sequence[str]
+    column: TargetColumn, assignment: Assignment, where: Sequence[str], options: DatasetOptions
 ) -> tuple[Target, TargetColumn]:
     """What a network learns from the train split, and the column in its terms.
 
@@ -236,11 +277,24 @@ def encode_targets(
     """
     if column.labels is not None:
         return _encode_labels(column, assignment, where)
+    if column.kind == "text":
+        return _encode_text(column, assignment, options)
     if column.kind == "multilabel":
         return MultilabelTarget(size=column.rows.width), column
     mean, std = scaling(column.rows.take(assignment["train"]).values)
     kind = RegressionTarget if column.kind == "regression" else ValuesTarget
     return kind(size=column.rows.width, mean=mean, std=std), column
+
+
+def _encode_text(
+    column: TargetColumn, assignment: Assignment, options: DatasetOptions
+) -> tuple[Target, TargetColumn]:
+    train = column.rows.take(assignment["train"])
+    symbols, ids = vocabulary(train.values, column.names, options.min_count, TEXT_SPECIALS)
+    longest = int(train.lengths.max())
+    target = TextTarget(tokens=column.tokens, symbols=symbols, longest=longest)
+    rows = Ragged(ids[column.rows.values], column.rows.offsets)
+    return target, TargetColumn("text", rows, symbols, column.tokens)
 
 
 def _encode_labels(

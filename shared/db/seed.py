@@ -42,7 +42,7 @@ def add_dataset(
         lengths=built.lengths,
         mappings=built.mappings,
         about={**about, "class_balance": built.class_balance},
-        num_elements=int(train.lengths.sum()),
+        num_elements=train.num_elements,
     )
 
 

@@ -9,7 +9,7 @@ from shared.data.encoding import Encoding
 from shared.jobs.errors import InvalidSpec
 from shared.jobs.spec import JobSpec, model_name_from
 from shared.nn import catalog
-from shared.nn.spec import Alignment, Mapping, Readout, Shape
+from shared.nn.spec import Alignment, Attention, Condition, Mapping, Readout, Shape
 
 DEFAULT_STREAM_TBPTT_STEPS = 64
 LOSSES: dict[str, tuple[str, ...]] = {
@@ -65,8 +65,8 @@ def resolve(spec: JobSpec, dataset: DatasetFacts) -> JobSpec:
     if encoding.stream and training.tbptt_steps is None:
         updates["tbptt_steps"] = DEFAULT_STREAM_TBPTT_STEPS
     network = spec.network
-    if encoding.input.kind == "tokens":
-        width = catalog.embedding_size(network, shape_of(encoding))
+    if _has_symbols(encoding):
+        width = catalog.symbol_size(network, shape_of(encoding))
         network = network.model_copy(update={"embedding_size": width})
     mapping = Mapping(encoding.mapping)
     return spec.model_copy(
@@ -74,7 +74,7 @@ def resolve(spec: JobSpec, dataset: DatasetFacts) -> JobSpec:
             "name": name,
             "model_name": spec.model_name or model_name_from(name),
             "mapping": mapping,
-            "alignment": Alignment.ALIGNED if mapping is Mapping.MANY_TO_MANY else None,
+            "alignment": _alignment(encoding),
             "network": network,
             "training": training.model_copy(update=updates),
         }
@@ -91,10 +91,22 @@ def shape_of(encoding: Encoding) -> Shape:
     """The sizes that a network for this dataset has to have."""
     return Shape(
         mapping=Mapping(encoding.mapping),
-        input_kind=encoding.input.kind,
+        alignment=_alignment(encoding),
+        input_kind="tokens" if encoding.input.kind in _SYMBOLIC else "numeric",
         input_size=encoding.input.size,
         output_size=encoding.output_size,
     )
+
+
+_SYMBOLIC = ("tokens", "category")  # inputs that are embedded
+
+
+def _has_symbols(encoding: Encoding) -> bool:
+    return encoding.input.kind in _SYMBOLIC or encoding.generates
+
+
+def _alignment(encoding: Encoding) -> Alignment | None:
+    return None if encoding.alignment is None else Alignment(encoding.alignment)
 
 
 def estimate(spec: JobSpec, dataset: DatasetFacts) -> Estimate:
@@ -141,29 +153,60 @@ def _faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
     served = Mapping(encoding.mapping)
     if spec.mapping not in (None, served):
         yield "mapping", f"Dataset {dataset.name!r} serves {served}, not {spec.mapping}."
-    if spec.alignment not in (None, Alignment.ALIGNED):
-        yield "alignment", f"Dataset {dataset.name!r} serves aligned outputs; leave alignment out."
+    if spec.alignment not in (None, _alignment(encoding)):
+        serves = f"{encoding.alignment} outputs" if encoding.alignment else f"{served}"
+        yield "alignment", f"Dataset {dataset.name!r} serves {serves}; leave alignment out."
     yield from _network_faults(spec, encoding)
     yield from _training_faults(spec, dataset)
 
 
 def _network_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
     network = spec.network
-    if network.bidirectional and encoding.target.kind == "next":
+    if network.bidirectional:
+        yield from _direction_faults(encoding)
+    if network.embedding_size is not None and not _has_symbols(encoding):
+        yield (
+            "network.embedding_size",
+            "This dataset's inputs are numbers, which are not embedded; leave it out.",
+        )
+    if network.readout is not Readout.LAST and encoding.mapping != "many_to_one":
+        yield "network.readout", _NO_READOUT[encoding.target.steps]
+    if network.attention is not Attention.NONE and encoding.alignment != "encoder_decoder":
+        yield (
+            "network.attention",
+            "Attention needs an encoder to look at, and this dataset does not serve "
+            "encoder_decoder; leave it out (many_to_one has readout: attention).",
+        )
+    if encoding.mapping == "one_to_one":
+        for option in ("recurrent_dropout", "layer_norm", "residual"):
+            if getattr(network, option):
+                yield f"network.{option}", "one_to_one has no recurrent layers; leave it out."
+    if network.condition is not Condition.INITIAL and not encoding.generates:
+        yield "network.condition", "Only a decoder is told a condition; leave it out."
+
+
+_NO_READOUT = {
+    "one": "There is no sequence to read here; readout belongs to many_to_one.",
+    "input": "Every step has an output here; readout belongs to many_to_one.",
+    "own": "A decoder writes the output here; readout belongs to many_to_one.",
+}
+
+
+def _direction_faults(encoding: Encoding) -> Iterator[Fault]:
+    if encoding.target.kind == "next":
         yield (
             "network.bidirectional",
             "Predicting the next step is causal: a backward direction would read the answer. "
             "Set bidirectional to false.",
         )
-    if network.bidirectional and encoding.stream:
+    if encoding.stream:
         yield "network.bidirectional", "A stream has no end to read from; set it to false."
-    if network.embedding_size is not None and encoding.input.kind != "tokens":
+    if not encoding.input.is_sequence:
         yield (
-            "network.embedding_size",
-            "This dataset's inputs are numbers, which are not embedded; leave it out.",
+            "network.bidirectional",
+            "The input is no sequence that could be read from its end, and a decoder only writes "
+            "forward. Set bidirectional to false.",
         )
-    if network.readout is not Readout.LAST and encoding.per_step:
-        yield "network.readout", "Every step has an output here; readout belongs to many_to_one."
 
 
 def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
@@ -174,6 +217,10 @@ def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
             "training.loss",
             f"{training.loss} does not fit {encoding.output_kind} targets; use {' or '.join(allowed)}.",
         )
+    taught = (training.teacher_forcing, training.teacher_forcing_end)
+    for field, share in zip(("teacher_forcing", "teacher_forcing_end"), taught, strict=True):
+        if share not in (None, 1.0) and not encoding.generates:
+            yield f"training.{field}", "Only a decoder is taught its own symbols; leave it out."
     if training.tbptt_steps is not None and not encoding.per_step:
         yield "training.tbptt_steps", "Only targets at every step can be truncated; leave it out."
     if training.tbptt_steps is not None and spec.network.bidirectional:
@@ -207,6 +254,7 @@ METRICS: dict[tuple[str, str], tuple[str, ...]] = {
     ("class", "categorical"): ("accuracy", "f1_macro"),
     ("tags", "categorical"): ("accuracy", "f1_macro", "token_accuracy", "exact_match"),
     ("next", "categorical"): _PER_TOKEN,
+    ("text", "categorical"): (*_PER_TOKEN, "exact_match", "edit_rate"),
     ("next", "binary"): ("nll_per_step",),
     ("multilabel", "binary"): ("nll_per_step",),
     ("regression", "real"): ("mse", "mae"),

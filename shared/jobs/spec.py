@@ -103,8 +103,10 @@ class TrainingSpec(Spec):
     """Decides initial weights, order and dropout."""
     tbptt_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Truncated back-propagation: sequence elements between two optimizer steps (aligned only)."""
-    teacher_forcing: Annotated[float, Field(ge=1, le=1)] = 1.0
-    """Share of true symbols fed to a decoder; aligned mappings see true inputs alone."""
+    teacher_forcing: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of true symbols that a decoder reads; the others are its own. Generated texts only."""
+    teacher_forcing_end: Annotated[float, Field(ge=0, le=1)] | None = None
+    """That share at the last step, reached in a straight line; null = it stays."""
     loss: LossName = "auto"
     """auto: cross entropy for labels, binary cross entropy for multi-label, MSE for numbers."""
     optimizer: OptimizerSpec = AdamWSpec()

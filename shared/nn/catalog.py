@@ -8,7 +8,11 @@ from shared.nn.kernels.limits import lstm_compiles_up_to
 from shared.nn.spec import (
     CELL_SPECS,
     WITHOUT_RECURRENT_PRODUCT,
+    Attention,
+    Condition,
+    Mapping,
     NetworkSpec,
+    Readout,
     Shape,
     Spec,
     default_embedding_size,
@@ -213,8 +217,13 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
 PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; no kernel knows them
 
 
-def kernel_of(spec: NetworkSpec, device: str = "cpu") -> str:
-    """What computes the sequences of a training; of two kernels, the lower layers' comes first."""
+def kernel_of(spec: NetworkSpec, device: str = "cpu", mapping: Mapping | None = None) -> str:
+    """What computes the layers of a training; of two kernels, the lower layers' comes first.
+
+    one_to_one has no sequence and therefore no cell.
+    """
+    if mapping is Mapping.ONE_TO_ONE:
+        return "torch.nn.Linear"
     if any(getattr(spec, option) for option in PLAIN_OPTIONS):
         return PLAIN
     kernel = _kernel(CARDS[spec.cell.type], spec.cell)
@@ -234,19 +243,78 @@ def num_gates(network: NetworkSpec) -> int:
 
 def embedding_size(network: NetworkSpec, shape: Shape) -> int:
     """Width of a layer-0 input: the embedding of a symbol, or the features of a step."""
-    if shape.input_kind == "numeric":
-        return shape.input_size
-    return network.embedding_size or default_embedding_size(shape.input_size)
+    return shape.input_size if shape.input_kind == "numeric" else symbol_size(network, shape)
+
+
+def symbol_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of a symbol's vector, the same for symbols that are read and that are written."""
+    read = shape.input_size if shape.input_kind == "tokens" else 0
+    generated = shape.output_size if shape.generates else 0
+    return network.embedding_size or default_embedding_size(max(read, generated))
 
 
 def num_parameters(network: NetworkSpec, shape: Shape) -> int:
-    """Trainable numbers of the whole network: embedding, layers, head."""
+    """Trainable numbers of the whole network: embedding, layers, head, and what stands between."""
     width = embedding_size(network, shape)
     embedding = width * shape.input_size if shape.input_kind == "tokens" else 0
-    sizes = zip(layer_inputs(network, width), network.layer_sizes, strict=True)
-    layers = sum(network.num_directions * layer_parameters(network, *size) for size in sizes)
+    if shape.generates:
+        encoder = _stack_parameters(network, width) if shape.encodes else 0
+        return embedding + encoder + _decoder_parameters(network, shape)
+    layers = (
+        _dense_parameters(network, width)
+        if shape.mapping is Mapping.ONE_TO_ONE
+        else _stack_parameters(network, width)
+    )
+    pool = network.output_size * (network.output_size + 2)
+    pools = shape.mapping is Mapping.MANY_TO_ONE and network.readout is Readout.ATTENTION
     head = (network.output_size + 1) * shape.output_size
-    return embedding + layers + head
+    return embedding + layers + pools * pool + head
+
+
+def _stack_parameters(network: NetworkSpec, width: int) -> int:
+    sizes = zip(layer_inputs(network, width), network.layer_sizes, strict=True)
+    return sum(network.num_directions * layer_parameters(network, *size) for size in sizes)
+
+
+def _dense_parameters(network: NetworkSpec, width: int) -> int:
+    sizes = zip(layer_inputs(network, width), network.layer_sizes, strict=True)
+    return sum((below + 1) * units for below, units in sizes)
+
+
+def summary_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of what a decoder is told at its start: the encoder's end, or the condition."""
+    return network.output_size if shape.encodes else embedding_size(network, shape)
+
+
+def decoder_spec(network: NetworkSpec) -> NetworkSpec:
+    """The layers that write a sequence: as those that read, but forward alone."""
+    return network.model_copy(update={"bidirectional": False})
+
+
+def decoder_input_size(network: NetworkSpec, shape: Shape) -> int:
+    """Width of what a decoder reads at a step: its last symbol, and the condition if asked."""
+    told = summary_size(network, shape) if network.condition is Condition.EVERY_STEP else 0
+    return symbol_size(network, shape) + told
+
+
+def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
+    decoder, summary = decoder_spec(network), summary_size(network, shape)
+    width = decoder.output_size
+    states = CARDS[network.cell.type].num_states * sum(decoder.layer_sizes)
+    looks = {
+        Attention.NONE: 0,
+        Attention.ADDITIVE: width * (width + network.output_size + 1),
+        Attention.DOT: width * network.output_size,
+    }[network.attention]
+    mixes = network.attention is not Attention.NONE
+    return (
+        (summary + 1) * states
+        + symbol_size(network, shape) * shape.output_size
+        + _stack_parameters(decoder, decoder_input_size(network, shape))
+        + looks
+        + mixes * (width + network.output_size + 1) * width
+        + (width + 1) * shape.output_size
+    )
 
 
 def layer_inputs(network: NetworkSpec, width: int) -> list[int]:

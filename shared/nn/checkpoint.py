@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from shared.nn.network import Network
+from shared.nn.mappings import AnyNetwork, make_network
 from shared.nn.spec import NetworkSpec, Shape
 
 FORMAT = "unroll/1"
@@ -81,9 +81,9 @@ def read_metadata(data: bytes) -> dict[str, str]:
     return metadata
 
 
-def build_network(checkpoint: Checkpoint) -> Network:
+def build_network(checkpoint: Checkpoint) -> AnyNetwork:
     """The network with its weights, ready to be used."""
-    network = Network(checkpoint.spec, checkpoint.shape)
+    network = make_network(checkpoint.spec, checkpoint.shape)
     network.load_state_dict(dict(checkpoint.weights))
     return network
 

@@ -59,6 +59,22 @@ class Readout(StrEnum):
     LAST = "last"  # forward state after the last element, backward state after the first
     MEAN = "mean"  # mean over the real steps
     MAX = "max"  # largest over the real steps, unit by unit
+    ATTENTION = "attention"  # mean over the real steps, weighted by a learnt score of each
+
+
+class Attention(StrEnum):
+    """How each step of an encoder_decoder's output looks at the input."""
+
+    NONE = "none"  # not at all: the encoder's end is all that the decoder knows
+    ADDITIVE = "additive"  # v · tanh(W query + U key)
+    DOT = "dot"  # query · (W key)
+
+
+class Condition(StrEnum):
+    """Where a decoder gets what it is to write about."""
+
+    INITIAL = "initial"  # in its initial state alone
+    EVERY_STEP = "every_step"  # also beside the symbol that it reads at each step
 
 
 Activation = Literal["tanh", "sigmoid", "relu"]
@@ -185,6 +201,10 @@ class NetworkSpec(Spec):
     """Whether each layer from the second on adds its input to its output."""
     readout: Readout = Readout.LAST
     """How many_to_one reads the sequence."""
+    attention: Attention = Attention.NONE
+    """How a decoder looks at the steps of the input; encoder_decoder only."""
+    condition: Condition = Condition.INITIAL
+    """Where a decoder gets the condition, or the encoder's end; generated sequences only."""
 
     @model_validator(mode="before")
     @classmethod
@@ -252,11 +272,23 @@ class Shape(Spec):
     """What a network has to fit: the data side of its size."""
 
     mapping: Mapping
+    alignment: Alignment | None = None
+    """many_to_many only."""
     input_kind: Literal["tokens", "numeric"]
     input_size: int
     """Symbols of the vocabulary, or features of a step."""
     output_size: int
-    """Classes, labels or values of one output."""
+    """Classes, labels or values of one output; symbols of a generated sequence."""
+
+    @property
+    def encodes(self) -> bool:
+        """Whether a sequence is read before one is written."""
+        return self.alignment is Alignment.ENCODER_DECODER
+
+    @property
+    def generates(self) -> bool:
+        """Whether the output is a sequence of its own length, written symbol by symbol."""
+        return self.encodes or self.mapping is Mapping.ONE_TO_MANY
 
 
 def default_embedding_size(vocabulary_size: int) -> int:

@@ -1,16 +1,20 @@
 """How good a network is on a split: loss and the metrics that fit its target."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from shared.data.batching import Batch
-from shared.nn.network import Network
-from workers.training.loop import detached, to_tensors
-from workers.training.losses import Loss, Real, real_parts
+from shared.nn.generation import beginning, greedy
+from shared.nn.generator import Generator
+from shared.nn.mappings import AnyNetwork
+from shared.nn.stack import StackState
+from workers.training.edits import num_edits
+from workers.training.losses import Loss, Real
+from workers.training.passes import run_batch, to_tensors
 
 Metric = Callable[["Totals"], float]
 
@@ -27,6 +31,8 @@ class Totals:
         self.absolute = 0.0
         self.num_sequences = 0
         self.num_exact = 0
+        self.num_edits = 0
+        self.num_symbols = 0  # of the texts that edits were counted against
         self.hits_K, self.guesses_K, self.truths_K = torch.zeros(3, num_outputs, dtype=torch.int64)
 
     def add(self, real: Real, losses_N: Tensor) -> None:
@@ -46,6 +52,17 @@ class Totals:
             right_BT[real.mask_BT] = right_N
             self.num_sequences += len(right_BT)
             self.num_exact += int(right_BT.all(1).sum())
+
+    def add_symbols(self, real: Real) -> None:
+        """Symbols of a text, guessed with the true ones before them given."""
+        self.correct += int((real.output.argmax(-1) == real.target).sum())
+
+    def add_text(self, guess: list[int], truth: list[int]) -> None:
+        """One sequence as the network wrote it, untaught, and as it should be."""
+        self.num_sequences += 1
+        self.num_exact += guess == truth
+        self.num_edits += num_edits(guess, truth)
+        self.num_symbols += len(truth)
 
     def add_numbers(self, real: Real) -> None:
         """Errors in the target's own units."""
@@ -79,6 +96,7 @@ METRICS: dict[str, Metric] = {
     "token_accuracy": lambda totals: totals.correct / totals.count,
     "f1_macro": _f1_macro,
     "exact_match": lambda totals: totals.num_exact / totals.num_sequences,
+    "edit_rate": lambda totals: totals.num_edits / totals.num_symbols,
     "perplexity": lambda totals: math.exp(min(_mean_loss(totals), 700.0)),
     "bits_per_token": lambda totals: _mean_loss(totals) / math.log(2),
     "mse": lambda totals: totals.squared / totals.count,
@@ -93,32 +111,54 @@ class Evaluation:
     loss: Loss
     names: tuple[str, ...]
     """Metrics beside loss."""
-    output_kind: str
-    per_step: bool
+    adder: str
+    """Which sums, beside the loss, its metrics follow from: a row of ADDERS."""
     scale: tuple[float, ...] | None
     """Deviation of each number, which turns normalised errors into the target's units."""
+    max_length: int = 0
+    """Symbols after which a text is cut off, where texts are written."""
 
 
 @torch.no_grad()
 def evaluate(
-    network: Network, batches: Iterator[Batch], wanted: Evaluation, device: torch.device
+    network: AnyNetwork,
+    batches: Iterator[Batch],
+    wanted: Evaluation,
+    device: torch.device,
+    sample: Iterable[Batch] = (),
 ) -> dict[str, float]:
-    """Loss and metrics by name, without a prefix. Leaves every random generator as it was."""
+    """Loss and metrics by name, without a prefix. Leaves every random generator as it was.
+
+    Where texts are written, those of `sample` are decoded greedily for exact_match and edit_rate;
+    everything else is measured with the true symbols given.
+    """
     network.eval()
     scale_K = None if wanted.scale is None else torch.tensor(wanted.scale, dtype=torch.float64)
-    totals, carried = Totals(network.shape.output_size, scale_K), None
+    totals = Totals(network.shape.output_size, scale_K)
+    carried: StackState | None = None
     for batch in batches:
-        x, lengths_B, y = to_tensors(batch, device)
-        output, after = network(x, lengths_B, carried if batch.carries else None)
-        carried = detached(after)
-        real = real_parts(output, y, lengths_B, per_step=wanted.per_step)
+        real, carried = run_batch(network, batch, device, carried)
         totals.add(real, wanted.loss(real.output, real.target))
-        ADDERS[wanted.output_kind](totals, real)
+        ADDERS[wanted.adder](totals, real)
+    if isinstance(network, Generator):
+        for batch in sample:
+            _write(network, batch, wanted.max_length, totals, device)
     return {name: METRICS[name](totals) for name in ("loss", *wanted.names)}
 
 
+def _write(
+    network: Generator, batch: Batch, max_length: int, totals: Totals, device: torch.device
+) -> None:
+    assert batch.target_lengths is not None
+    x, lengths_B, _ = to_tensors(batch, device)
+    guesses = greedy(beginning(network, x, lengths_B), max_length)
+    for guess, truth, length in zip(guesses, batch.y, batch.target_lengths, strict=True):
+        totals.add_text(guess.symbols, truth[: length - 1].tolist())
+
+
 ADDERS: dict[str, Callable[[Totals, Real], None]] = {
-    "categorical": Totals.add_labels,
-    "real": Totals.add_numbers,
-    "binary": lambda totals, real: None,
+    "labels": Totals.add_labels,
+    "symbols": Totals.add_symbols,
+    "numbers": Totals.add_numbers,
+    "nothing": lambda totals, real: None,
 }

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn, optim
 
 from shared.data.batching import Batch
-from shared.nn.network import Network
+from shared.nn.mappings import AnyNetwork
 from shared.nn.stack import StackState
-from workers.training.losses import Loss, real_parts
+from workers.training.losses import Loss
 from workers.training.optimizers import OptimizerPlan, lr_at
+from workers.training.passes import TeacherForcing, run_batch
 
 EpochBatches = Callable[[int], Iterator[Batch]]
 """The batches of an epoch, the same ones whenever it is asked again."""
@@ -43,15 +44,15 @@ class Step:
 class Training:
     """A network on its way."""
 
-    network: Network
+    network: AnyNetwork
     optimizer: optim.Optimizer
     plan: OptimizerPlan
     loss: Loss
     batches: EpochBatches
     epochs: int
-    per_step: bool
     clip_norm: float | None
     device: torch.device
+    teacher_forcing: TeacherForcing = field(default_factory=TeacherForcing)
     position: Position = field(default_factory=Position)
 
 
@@ -89,11 +90,9 @@ def _remaining(batches: Iterator[Batch], num_done: int) -> Iterator[tuple[Batch,
 def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
     network, position = training.network, training.position
     network.train()
-    x, lengths_B, y = to_tensors(batch, training.device)
-    state = position.carried if batch.carries else None
-    output, after = network(x, lengths_B, state)
-    position.carried = detached(after)
-    real = real_parts(output, y, lengths_B, per_step=training.per_step)
+    taught = training.teacher_forcing.at(position.step + 1)
+    carried = position.carried
+    real, position.carried = run_batch(network, batch, training.device, carried, taught)
     loss = training.loss(real.output, real.target).mean()
 
     training.optimizer.zero_grad(set_to_none=True)
@@ -105,17 +104,3 @@ def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
         group["lr"] = lr
     training.optimizer.step()
     return loss.detach(), grad_norm.detach(), lr
-
-
-def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """x, lengths_B and y on the device; a CPU tensor shares the batch's memory."""
-    arrays = (batch.x, batch.lengths, batch.y)
-    x, lengths_B, y = (torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
-    return x, lengths_B, y
-
-
-def detached(state: StackState) -> StackState:
-    """The same state without the steps that led to it."""
-    return tuple(
-        tuple(tuple(tensor.detach() for tensor in cell) for cell in layer) for layer in state
-    )

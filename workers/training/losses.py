@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from shared.nn.network import real_steps
+from shared.nn.readout import real_steps
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(N, K) outputs and (N, ...) targets to (N,) losses."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shared.nn.network import Network
 from shared.nn.stack import StackState
 from workers.training.loop import Position, Training
 
@@ -73,6 +74,7 @@ def _carried_tensors(carried: StackState | None) -> dict[str, Tensor]:
 def _carried_state(training: Training, tensors: Mapping[str, Tensor]) -> StackState | None:
     if not any(key.startswith(CARRIED) for key in tensors):
         return None
+    assert isinstance(training.network, Network)  # the only ones that carry a state
     empty = training.network.initial_state(1)
     return tuple(
         tuple(

@@ -35,7 +35,7 @@ OPTIONS: Groups = {
         ),
         Opt("embedding_size", int | None, "Width of a symbol's vector."),
         Opt("dropout", float | None, "Chance to drop a unit between layers."),
-        Opt("readout", str | None, "last, mean or max."),
+        Opt("readout", str | None, "last, mean, max or attention."),
     ),
     "Training": (
         Opt("epochs", int | None, "Passes over the training split."),

@@ -24,6 +24,12 @@ def digits() -> Iterator[Record]:
         yield Record(image, int(digit), None, f"item {index}")
 
 
+def flat_digits() -> Iterator[Record]:
+    """The images of `digits` as vectors of 64 grey values."""
+    for record in digits():
+        yield Record(np.ravel(np.asarray(record.input)), record.target, None, record.where)
+
+
 def sunspots() -> Iterator[Record]:
     """Windows over the yearly sunspot numbers. Raises MissingExtra without statsmodels."""
     try:

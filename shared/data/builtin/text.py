@@ -44,6 +44,12 @@ def surnames() -> Iterator[Record]:
             yield Record(name, locale, None, f"{locale} {name}")
 
 
+def names_by_locale() -> Iterator[Record]:
+    """The records of `surnames` the other way round: a locale, then one of its surnames."""
+    for record in surnames():
+        yield Record(record.target, record.input, None, record.where)
+
+
 def _surnames_of(locale: str) -> list[str]:
     provider = importlib.import_module(f"faker.providers.person.{locale}").Provider
     lists = (getattr(provider, attribute, None) or () for attribute in _NAME_LISTS)

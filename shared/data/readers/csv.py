@@ -63,8 +63,8 @@ def _target(sheet: Sheet, options: DatasetOptions) -> Callable[[Sequence[str]], 
 
 def _target_cell(sheet: Sheet, name: str, options: DatasetOptions) -> Cell:
     kind = sheet.kind(name)
-    if options.target_kind == "regression":
-        return cell_number
+    if options.target_kind in _ASKED_CELLS:
+        return _ASKED_CELLS[options.target_kind]
     if kind == "integer":
         return _whole_number
     return cell_number if kind == "number" and options.target_kind == "auto" else label
@@ -79,6 +79,9 @@ def label(cell: str) -> str:
     if not cell.strip():
         raise InvalidInput("no value: every row needs a target")
     return cell.strip()
+
+
+_ASKED_CELLS: dict[str, Cell] = {"regression": cell_number, "text": label}
 
 
 def _checked(read_cell: Cell, cell: str, column: str) -> object:

@@ -42,7 +42,7 @@ MISTAKES: list[tuple[str, Changes, str]] = [
     ("a mapping of another dataset", {"mapping": "many_to_many"}, "mapping"),
     ("an unknown mapping", {"mapping": "sequence"}, "mapping"),
     ("alignment of one output", {"mapping": "many_to_one", "alignment": "aligned"}, "alignment"),
-    ("an alignment that is not offered", {"alignment": "encoder_decoder"}, "alignment"),
+    ("an alignment of another dataset", {"alignment": "encoder_decoder"}, "alignment"),
     ("no epochs", training(epochs=0), "training.epochs"),
     ("no batch", training(batch_size=0), "training.batch_size"),
     ("a negative rate", training(optimizer={"type": "adam", "lr": -0.1}), "training.optimizer.lr"),
@@ -116,6 +116,14 @@ OF_OTHER_DATASETS: list[tuple[str, str, Changes, str]] = [
     ("numbers by classes", "adding-10", training(loss="cross_entropy"), "training.loss"),
     ("accuracy of numbers", "adding-10", training(early_stopping={"metric": "val/accuracy"}), "training.early_stopping.metric"),
     ("the next step, seen from behind", "pydocs", network(bidirectional=True), "network.bidirectional"),
+    ("a vector read backwards", "digits-flat", network(bidirectional=True), "network.bidirectional"),
+    ("a name written backwards", "names-by-locale", network(bidirectional=True), "network.bidirectional"),
+    ("attention without an encoder", "names-by-locale", network(attention="dot"), "network.attention"),
+    ("an unknown attention", "dates", network(attention="soft"), "network.attention"),
+    ("truncation of a text", "dates", training(tbptt_steps=4), "training.tbptt_steps"),
+    ("taught beyond measure", "dates", training(teacher_forcing=1.5), "training.teacher_forcing"),
+    ("aligned dates", "dates", {"alignment": "aligned"}, "alignment"),
+    ("tags taught their own", "copy-5", training(teacher_forcing=0.5), "training.teacher_forcing"),
     ("more lanes than text", "pydocs", training(batch_size=65_536 * 2), "training.batch_size"),
 ]  # fmt: skip
 

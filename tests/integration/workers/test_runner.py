@@ -73,6 +73,9 @@ def test_a_second_job_of_the_same_model_becomes_its_next_version(finished: Finis
     ("dataset", "metric"),
     [
         ("digits", "test/accuracy"),
+        ("digits-flat", "test/accuracy"),
+        ("names-by-locale", "test/edit_rate"),
+        ("dates", "test/exact_match"),
         ("sunspots", "test/mae"),
         ("adding-5", "test/mse"),
         ("pydocs", "test/bits_per_token"),

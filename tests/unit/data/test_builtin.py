@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +24,11 @@ from shared.data.table import SPLITS, DatasetTable
 ROOT = Path(__file__).parents[3]
 WANTED = {
     "digits": ("many_to_one", "class", 1797),
+    "digits-flat": ("one_to_one", "class", 1797),
     "sunspots": ("many_to_one", "regression", 285 - 2 * 24),
     "surnames": ("many_to_one", "class", None),
+    "names-by-locale": ("one_to_many", "text", None),
+    "dates": ("many_to_many", "text", 6_000),
     "pydocs": ("many_to_many", "next", 400_000),
     "highlight": ("many_to_many", "tags", None),
     "adding": ("many_to_one", "regression", 10_000),
@@ -123,6 +128,41 @@ def test_highlighted_code_has_a_class_for_each_character() -> None:
         if (at := row["input"].find("def ")) >= 0 and row["target"][at] == "Keyword"
     }
     assert found == {("def ", ("Keyword", "Keyword", "Keyword", "Text"))}
+
+
+def test_a_flat_digit_is_its_image_row_by_row() -> None:
+    images, vectors = (built_table(name).preview("test", 9) for name in ("digits", "digits-flat"))
+
+    assert [row["target"] for row in vectors] == [row["target"] for row in images]
+    assert [row["input"] for row in vectors] == [np.ravel(row["input"]).tolist() for row in images]
+
+
+def test_names_by_locale_are_the_surnames_the_other_way_round() -> None:
+    pairs = {
+        (row["input"], row["target"])
+        for s in SPLITS
+        for row in built_table("surnames").preview(s, 100_000)
+    }
+    turned = {
+        (row["target"], row["input"])
+        for s in SPLITS
+        for row in built_table("names-by-locale").preview(s, 100_000)
+    }
+
+    # where the training split lacks a letter, both read it as unknown, each in its own way
+    assert len(turned & pairs) > 0.99 * len(pairs)
+
+
+def test_a_written_date_and_its_target_are_the_same_day() -> None:
+    rows = [row for s in SPLITS for row in built_table("dates").preview(s, 10_000)]
+    months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+
+    assert len({row["target"] for row in rows}) == len(rows)
+    for row in rows:
+        day = date.fromisoformat(row["target"])
+        numbers = [int(number) for number in re.findall(r"[0-9]+", row["input"])]
+        assert {day.day, day.year} <= set(numbers)
+        assert months[day.month - 1] in row["input"].lower() or day.month in numbers
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from shared.jobs.resolve import (
     resolve,
 )
 from shared.jobs.spec import JobSpec
-from shared.nn.spec import Alignment, Mapping
+from shared.nn.spec import Mapping
 
 TARGETS: dict[str, Any] = {
     "class": [{"input": [1.5, 2, 3], "target": label} for label in "ab" * 10],
@@ -32,7 +32,23 @@ TARGETS: dict[str, Any] = {
     "multilabel": [{"input": "xy", "target": [[0, 1], [1, 0]]}] * 20,
     "next": [{"input": "abcabc"}] * 20,
     "next numbers": [{"input": [1.5, 2, 3 + i]} for i in range(20)],
+    "text": [{"input": "abc", "target": "dcbaa"}] * 20,
+    "text of numbers": [{"input": [1.5, 2, 3 + i], "target": "dcbaa"} for i in range(20)],
+    "names": [{"input": "xyz"[i % 3], "target": "abc"} for i in range(20)],
+    "captions": [{"input": [i, 2], "target": "abc"} for i in range(20)],
+    "vector": [{"input": [i, 2], "target": "ab"[i % 2]} for i in range(20)],
+    "category": [{"input": "xyz"[i % 3], "target": i / 3} for i in range(20)],
     "next bits": [{"input": [[0, 1], [1, 0], [1, 1]]}] * 20,
+}
+
+
+OPTIONS: dict[str, dict[str, str]] = {
+    "text": {"target_kind": "text"},
+    "text of numbers": {"target_kind": "text"},
+    "names": {"input_kind": "category", "target_kind": "text"},
+    "captions": {"input_kind": "vector", "target_kind": "text"},
+    "vector": {"input_kind": "vector"},
+    "category": {"input_kind": "category"},
 }
 
 
@@ -42,7 +58,8 @@ def facts(kind: str, **options: Any) -> DatasetFacts:
         built = build_from_file(io.BytesIO(b"abcdefghij" * 30), "text", DatasetOptions())
     else:
         lines = "\n".join(json.dumps(row) for row in TARGETS[kind]).encode()
-        built = build_from_file(io.BytesIO(lines), "jsonl", DatasetOptions(**options))
+        chosen = DatasetOptions.model_validate({**OPTIONS.get(kind, {}), **options})
+        built = build_from_file(io.BytesIO(lines), "jsonl", chosen)
     train = DatasetTable.open(built.arrow).split("train")
     return DatasetFacts(
         id="ds_1",
@@ -70,9 +87,18 @@ def test_resolving_leaves_nothing_open(kind: str) -> None:
     assert resolved.name == "things-gru"
     assert resolved.model_name == "things-gru"
     assert resolved.mapping == dataset.encoding.mapping
-    assert (resolved.alignment is Alignment.ALIGNED) == (resolved.mapping is Mapping.MANY_TO_MANY)
+    assert (resolved.alignment is not None) == (resolved.mapping is Mapping.MANY_TO_MANY)
+    assert resolved.alignment == dataset.encoding.alignment
     assert resolved.training.loss != "auto"
-    assert (resolved.network.embedding_size is None) == (dataset.encoding.input.kind == "numeric")
+    has_no_symbols = kind in (
+        "class",
+        "regression",
+        "values",
+        "next numbers",
+        "next bits",
+        "vector",
+    )
+    assert (resolved.network.embedding_size is None) == has_no_symbols
     assert (resolved.training.tbptt_steps is None) == (kind != "stream")
 
 
@@ -117,6 +143,21 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
         {"training": {"tbptt_steps": 5}, "network": {"bidirectional": True}},
         "training.tbptt_steps",
     ),
+    ("text", "another alignment", {"alignment": "aligned"}, "alignment"),
+    ("names", "an alignment of one sequence", {"alignment": "encoder_decoder"}, "alignment"),
+    ("vector", "a vector read backwards", {"network": {"bidirectional": True}}, "network.bidirectional"),
+    ("names", "a decoder that writes backwards", {"network": {"bidirectional": True}}, "network.bidirectional"),
+    ("vector", "the gates of no cell", {"network": {"layer_norm": True}}, "network.layer_norm"),
+    ("vector", "an embedded vector", {"network": {"embedding_size": 4}}, "network.embedding_size"),
+    ("vector", "a readout of a vector", {"network": {"readout": "attention"}}, "network.readout"),
+    ("text", "a readout of a decoder", {"network": {"readout": "mean"}}, "network.readout"),
+    ("names", "attention without an encoder", {"network": {"attention": "dot"}}, "network.attention"),
+    ("tags", "attention without a decoder", {"network": {"attention": "additive"}}, "network.attention"),
+    ("class", "a condition without a decoder", {"network": {"condition": "every_step"}}, "network.condition"),
+    ("text", "truncation of a whole", {"training": {"tbptt_steps": 5}}, "training.tbptt_steps"),
+    ("tags", "own symbols without a decoder", {"training": {"teacher_forcing": 0.5}}, "training.teacher_forcing"),
+    ("class", "ever fewer true symbols", {"training": {"teacher_forcing_end": 0.5}}, "training.teacher_forcing_end"),
+    ("text", "squares of symbols", {"training": {"loss": "mse"}}, "training.loss"),
     ("stream", "more lanes than text", {"training": {"batch_size": 5000}}, "training.batch_size"),
     (
         "class",

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.nn.generator import Generator
 from shared.nn.network import Network
 from shared.nn.spec import NetworkSpec, Shape
 from shared.nn.stack import Stack
@@ -67,6 +68,35 @@ def make_network(
         }
     )
     return Network(spec, shape).double()
+
+
+def make_generator(
+    mapping: str = "many_to_many",
+    input_kind: str = "tokens",
+    input_size: int = 7,
+    output_size: int = 6,
+    **network: Any,
+) -> Generator:
+    """A small generator in float64, seeded; many_to_many means encoder and decoder."""
+    torch.manual_seed(0)
+    spec = NetworkSpec.model_validate({"cell": "lstm", "hidden_size": 4, **network})
+    shape = Shape.model_validate(
+        {
+            "mapping": mapping,
+            "alignment": "encoder_decoder" if mapping == "many_to_many" else None,
+            "input_kind": input_kind,
+            "input_size": input_size,
+            "output_size": output_size,
+        }
+    )
+    return Generator(spec, shape).double().eval()
+
+
+def make_tokens(*lengths: int, vocabulary: int = 7) -> tuple[Tensor, Tensor]:
+    """Random symbols x_BT, padded with noise, and lengths_B."""
+    generator = torch.Generator().manual_seed(2)
+    x_BT = torch.randint(1, vocabulary, (len(lengths), max(lengths)), generator=generator)
+    return x_BT, torch.tensor(lengths)
 
 
 def make_input(*lengths: int, size: int = 5) -> tuple[Tensor, Tensor]:

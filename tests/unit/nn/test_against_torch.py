@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shared.nn.layer import last_outputs, merge
-from shared.nn.network import real_steps
+from shared.nn.readout import real_steps
 from shared.nn.spec import Merge, NetworkSpec
 from shared.nn.stack import Stack
 from tests.unit.nn.builders import TORCH_CELLS, make_input, make_stack

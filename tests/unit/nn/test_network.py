@@ -10,6 +10,7 @@ from torch import nn
 
 from shared.nn.catalog import CARDS, describe_cells, num_parameters
 from shared.nn.cells.registry import CELLS as CELL_CLASSES
+from shared.nn.readout import AttentionPool
 from shared.nn.spec import CELL_SPECS, Merge, Readout
 from tests.unit.nn.builders import CELLS, make_input, make_network
 
@@ -105,3 +106,36 @@ def test_dropout_acts_in_training_even_behind_a_single_layer() -> None:
     assert not torch.equal(first, second)
     calm, again = (network.eval()(x_BTI, lengths_B)[0] for _ in range(2))
     assert torch.equal(calm, again)
+
+
+def test_attention_pools_by_its_own_parameters_which_are_announced() -> None:
+    network = make_network(readout="attention", bidirectional=True, num_layers=2)
+    counted = sum(parameter.numel() for parameter in network.parameters())
+    x_BTI, lengths_B = make_input(4, 2)
+
+    network(x_BTI, lengths_B)[0].sum().backward()
+
+    assert num_parameters(network.spec, network.shape) == counted
+    assert isinstance(network.pool, AttentionPool)
+    assert network.pool.score.weight.grad is not None
+    assert network.pool.score.weight.grad.any()
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("input_kind", ["tokens", "numeric"])
+def test_one_to_one_is_a_feed_forward_stack_of_the_same_depth(
+    input_kind: str, num_layers: int
+) -> None:
+    network = make_network("one_to_one", input_kind, num_layers=num_layers)
+    x_BTI, lengths_B = make_input(1, 1)
+    x = torch.tensor([[1], [2]]) if input_kind == "tokens" else x_BTI
+
+    output_BK, state = network(x, lengths_B)
+
+    h_BD = network.embedding(x)[:, 0]
+    for layer in network.stack.layers:
+        h_BD = torch.tanh(layer(h_BD))
+    torch.testing.assert_close(output_BK, network.head(h_BD))
+    assert (len(network.stack.layers), state) == (num_layers, ())
+    counted = sum(parameter.numel() for parameter in network.parameters())
+    assert num_parameters(network.spec, network.shape) == counted

@@ -18,13 +18,22 @@ from workers.plan import Plan, make_plan
 CPU = torch.device("cpu")
 
 
-def make_table(inputs: Iterable[object], targets: Iterable[object] | None = None) -> DatasetTable:
+def make_table(
+    inputs: Iterable[object], targets: Iterable[object] | None = None, **options: Any
+) -> DatasetTable:
     rows = list(inputs)
     wanted = list(targets) if targets is not None else [None] * len(rows)
     records = [
         Record(x, y, None, f"item {i}") for i, (x, y) in enumerate(zip(rows, wanted, strict=True))
     ]
-    return DatasetTable.open(build_dataset(records, DatasetOptions()).arrow)
+    return DatasetTable.open(build_dataset(records, DatasetOptions(**options)).arrow)
+
+
+def reversed_words(num: int = 60, longest: int = 6, letters: str = "abcd") -> DatasetTable:
+    """Words, and the same words read backwards."""
+    rng = np.random.default_rng(7)
+    words = ["".join(rng.choice(list(letters), rng.integers(1, longest + 1))) for _ in range(num)]
+    return make_table(words, [word[::-1] for word in words], target_kind="text")
 
 
 def ragged_series(num: int = 40, longest: int = 12) -> list[list[list[float]]]:
@@ -47,7 +56,7 @@ def make_spec(table: DatasetTable, **wanted: Any) -> JobSpec:
         name="toy",
         encoding=table.encoding,
         splits={"train": len(train), "val": len(val), "test": len(table.split("test"))},
-        num_elements=int(train.lengths.sum()),
+        num_elements=train.num_elements,
     )
     network = {"cell": "lstm", "hidden_size": 6, **wanted.pop("network", {})}
     training = {"epochs": 2, "batch_size": 4, **wanted.pop("training", {})}

@@ -8,7 +8,13 @@ import torch
 from shared.data.table import DatasetTable
 from shared.nn.checkpoint import Checkpoint, pack, unpack, weights_sha256
 from tests.unit.nn.builders import CELLS
-from tests.unit.training.builders import builtin_table, make_table, plan_for, ragged_series
+from tests.unit.training.builders import (
+    builtin_table,
+    make_table,
+    plan_for,
+    ragged_series,
+    reversed_words,
+)
 from workers.plan import Plan
 from workers.training.loop import fit
 from workers.training.state import capture, restore
@@ -77,3 +83,24 @@ def test_a_stream_goes_on_in_the_middle_of_its_lanes() -> None:
     wanted = {"training": {"batch_size": 512, "epochs": 1}, "network": {"cell": "gru"}}
 
     assert stop_and_resume(table, 4, wanted) == finish(plan_for(table, **wanted))
+
+
+@pytest.mark.parametrize("num_steps", [1, 13, 19])
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_decoder_that_is_taught_less_and_less(cell: dict[str, Any], num_steps: int) -> None:
+    table = reversed_words()
+    network = {"cell": cell, "bidirectional": True, "attention": "additive", "dropout": 0.2}
+    taught = {"teacher_forcing": 0.9, "teacher_forcing_end": 0.2}
+    wanted = {"network": network, "training": taught}
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
+
+
+def test_a_decoder_of_a_condition_and_a_feed_forward_stack() -> None:
+    words = ["left", "right", "up"] * 10
+    written = make_table(words, [word[:2] for word in words], input_kind="category", target_kind="text")  # fmt: skip
+    read = make_table([[i, 1.5] for i in range(30)], words, input_kind="vector")
+    wanted = {"network": {"dropout": 0.3, "num_layers": 2}}
+
+    for table in (written, read):
+        assert stop_and_resume(table, 7, wanted) == finish(plan_for(table, **wanted))
