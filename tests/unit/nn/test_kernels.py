@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from shared.nn.kernels import gru_compiled
+from shared.nn.kernels import gru_compiled, ready
 from shared.nn.kernels.elman import ElmanSequence
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
 from shared.nn.kernels.lstm import PeepholeSequence
-from shared.nn.kernels.lstm_compiled import CompiledSequence, warm
+from shared.nn.kernels.lstm_compiled import CompiledSequence
 from shared.nn.kernels.mgu import MguSequence
+from shared.nn.kernels.ready import warm_up
 from shared.nn.kernels.scan import Scan
 
 T, B, H = 4, 3, 2
@@ -143,10 +144,15 @@ def test_gates_far_from_zero_saturate() -> None:
 
 
 def test_loops_once_compiled_are_ready_at_once() -> None:
-    for each in (warm, gru_compiled.warm):
-        each()
+    warm_up()
 
-        assert each() < 1
+    assert 0 < warm_up() < 1
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "has_compiler", lambda: False)
+
+    assert warm_up() == 0
 
 
 def test_a_forked_process_starts_threads_of_its_own() -> None:
