@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.nn.kernels.limits import lstm_compiles_up_to
+from shared.nn.kernels.limits import gru_compiles_up_to, lstm_compiles_up_to
 from shared.nn.spec import (
     CELL_SPECS,
     WITHOUT_RECURRENT_PRODUCT,
@@ -143,7 +143,7 @@ CARDS: dict[str, CellCard] = {
         size=lambda cell: Size(3, biases=2),
         kernels=(
             Kernel(OWN, OWN, (("reset_after", False),)),
-            Kernel(OWN, "torch.nn.GRU"),
+            Kernel(OWN, "torch.nn.GRU", (), gru_compiles_up_to),
         ),
     ),
     "mgu": CellCard(

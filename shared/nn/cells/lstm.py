@@ -16,6 +16,7 @@ from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.limits import lstm_compiles_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
+from shared.nn.kernels.whole import suits_loops
 from shared.nn.spec import LstmSpec
 
 
@@ -67,7 +68,7 @@ class LstmCell(Cell):
         return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if not x_BTI.is_cuda and self.hidden_size <= lstm_compiles_up_to(self.spec):
+        if suits_loops(x_BTI) and self.hidden_size <= lstm_compiles_up_to(self.spec):
             return self._compiled(x_BTI, state)
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh

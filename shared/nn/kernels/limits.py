@@ -5,7 +5,7 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 
-from shared.nn.spec import MAX_HIDDEN_SIZE, LstmSpec
+from shared.nn.spec import MAX_HIDDEN_SIZE, GruSpec, LstmSpec
 
 PLAIN_LSTM_UP_TO = 384
 """Units. Measured on two cores as a multiple of torch.nn.LSTM: 0.7 at 128, 0.9 at 256, 1.0 at 512."""
@@ -24,3 +24,8 @@ def lstm_compiles_up_to(spec: LstmSpec) -> int:
         return 0
     # torch has no kernel for peepholes, and takes the weights of a gate too many for coupled gates
     return MAX_HIDDEN_SIZE if spec.peephole or spec.coupled_gates else PLAIN_LSTM_UP_TO
+
+
+def gru_compiles_up_to(spec: GruSpec) -> int:
+    """As for the LSTM. Measured as a multiple of torch.nn.GRU: 0.3 to 0.6 up to 256, 1.0 at 512."""
+    return MAX_HIDDEN_SIZE if spec.reset_after and has_compiler() else 0

@@ -8,6 +8,7 @@ weights and biases (one product each). z_TBG is the kernel's to write on.
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor, cat
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -29,6 +30,11 @@ def applied(kernel: type[Function], *arguments: Any) -> Any:
 def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
     """z_TBG in memory of its own, the steps one after the other."""
     return linear(x_BTI.transpose(0, 1).contiguous(), weight_GI, bias_G)
+
+
+def suits_loops(x: Tensor) -> bool:
+    """Whether compiled loops can work on it: in main memory, in a type that BLAS knows."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
 
 
 def batch_first(h_TBH: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def test_a_job_ends_succeeded_with_curves_checkpoints_and_a_published_network(
 ) -> None:
     job = finished(training={"epochs": 3}, checkpoint={"keep_best": 1, "keep_last": 2})
 
-    assert (job.status, job.error, job.kernel) == ("succeeded", None, "unroll.kernels")
+    assert (job.status, job.error, job.kernel) == ("succeeded", None, "unroll.compiled")
     assert job.progress["fraction"] == 1.0
     assert job.best is not None
     assert job.best["metric"] == "val/loss"

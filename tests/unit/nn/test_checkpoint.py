@@ -1,6 +1,7 @@
 """A checkpoint gives back what it was given, refuses what it did not make, and never unpickles."""
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from shared.nn.checkpoint import (
     weights_sha256,
 )
 from shared.nn.network import Network
-from tests.unit.nn.builders import make_input, make_network
+from tests.unit.nn.builders import CELLS, make_input, make_network
 
 
 def checkpoint_of(network: Network) -> Checkpoint:
@@ -23,8 +24,12 @@ def checkpoint_of(network: Network) -> Checkpoint:
     return Checkpoint(network.spec, network.shape, network.state_dict(), tensors, {"step": 7})
 
 
-def test_a_network_survives_the_round_trip_bit_by_bit() -> None:
-    network = make_network(num_layers=2, bidirectional=True).float()
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True, "hidden_size": [4, 3]}], ids=str)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_network_survives_the_round_trip_bit_by_bit(
+    cell: dict[str, Any], options: dict[str, Any]
+) -> None:
+    network = make_network(cell=cell, num_layers=2, bidirectional=True, **options).float()
     x_BTI, lengths_B = make_input(5, 2)
 
     again = unpack(pack(checkpoint_of(network)))

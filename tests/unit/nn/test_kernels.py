@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from shared.nn.kernels import gru_compiled, ready
 from shared.nn.kernels.elman import ElmanSequence
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
 from shared.nn.kernels.lstm import PeepholeSequence
-from shared.nn.kernels.lstm_compiled import CompiledSequence, warm
+from shared.nn.kernels.lstm_compiled import CompiledSequence
 from shared.nn.kernels.mgu import MguSequence
+from shared.nn.kernels.ready import warm_up
 from shared.nn.kernels.scan import Scan
 
 T, B, H = 4, 3, 2
@@ -61,6 +63,10 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
         on_copies(PeepholeSequence, 1),
         ((T, B, 4 * H), (B, H), (B, H), (4 * H, H), (3, H)),
     ),
+    "gru, compiled": (
+        on_copies(gru_compiled.CompiledSequence, 1),
+        ((T, B, 3 * H), (B, H), (3 * H, H), (3 * H,)),
+    ),
     "compiled": (
         on_copies(CompiledSequence, 1),
         ((T, B, 4 * H), (B, H), (B, H), (4 * H, H), (3, H)),
@@ -95,20 +101,33 @@ def test_one_step_is_a_sequence_too(name: str) -> None:
     assert gradcheck(kernel, tuple(rand(*shape) for shape in short), atol=1e-6)
 
 
-@pytest.mark.parametrize("gates", [3, 4])
+LSTM_SHAPES = {gates: ((gates * 33, 33), (gates - 1, 33)) for gates in (3, 4)}
+IN_FLOAT32: dict[str, tuple[Any, Any, tuple[tuple[int, ...], ...]]] = {
+    "lstm": (PeepholeSequence, CompiledSequence, ((9, 8, 132), (8, 33), (8, 33), *LSTM_SHAPES[4])),
+    "coupled": (
+        PeepholeSequence,
+        CompiledSequence,
+        ((9, 8, 99), (8, 33), (8, 33), *LSTM_SHAPES[3]),
+    ),
+    "gru": (ResetAfter, gru_compiled.CompiledSequence, ((9, 8, 99), (8, 33), (99, 33), (99,))),
+}
+
+
 @pytest.mark.parametrize("num_threads", [1, 3])
-def test_compiled_loops_in_float32_equal_torch_operations(gates: int, num_threads: int) -> None:
-    shapes = ((9, 8, gates * 33), (8, 33), (8, 33), (gates * 33, 33), (gates - 1, 33))
+@pytest.mark.parametrize("name", IN_FLOAT32)
+def test_compiled_loops_in_float32_equal_torch_operations(name: str, num_threads: int) -> None:
+    plain, fast, shapes = IN_FLOAT32[name]
     generator = torch.Generator().manual_seed(6)
     given = [torch.randn(shape, generator=generator).div_(3).requires_grad_() for shape in shapes]
     before = torch.get_num_threads()
 
     results = []
-    for kernel in (PeepholeSequence, CompiledSequence):
-        torch.set_num_threads(num_threads)
-        h_TBH, c_BH = on_copies(kernel, 1)(*given)
-        grads = torch.autograd.grad((h_TBH**2).mean() + (c_BH**3).mean(), given)
-        results.append((h_TBH, c_BH, grads))
+    torch.set_num_threads(num_threads)
+    for kernel in (plain, fast):
+        output = on_copies(kernel, 1)(*given)
+        outputs = output if isinstance(output, tuple) else (output,)
+        grads = torch.autograd.grad(sum((each**2).mean() for each in outputs), given)
+        results.append((outputs, grads))
     torch.set_num_threads(before)
 
     torch.testing.assert_close(results[0], results[1], atol=2e-6, rtol=1e-5)
@@ -125,9 +144,15 @@ def test_gates_far_from_zero_saturate() -> None:
 
 
 def test_loops_once_compiled_are_ready_at_once() -> None:
-    warm()
+    warm_up()
 
-    assert warm() < 1
+    assert 0 < warm_up() < 1
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "has_compiler", lambda: False)
+
+    assert warm_up() == 0
 
 
 def test_a_forked_process_starts_threads_of_its_own() -> None:

@@ -159,3 +159,15 @@ def test_what_does_not_fit_is_refused(x: Tensor, hx: Any, reason: str) -> None:
 def test_torchs_weights_do_not_load_into_a_cell_with_others() -> None:
     with pytest.raises(RuntimeError, match="peepholes"):
         modules.LSTM(5, 4, peephole=True).load_torch(nn.LSTM(5, 4))
+
+
+@pytest.mark.parametrize("build", [modules.LSTM, modules.GRU], ids=lambda build: build.__name__)
+def test_a_type_that_compiled_loops_do_not_know_takes_another_path(build: Any) -> None:
+    torch.manual_seed(0)
+    module, x_TBI = build(5, 4), torch.randn(3, 2, 5)
+    expected = module(x_TBI)[0]
+
+    output = module.bfloat16()(x_TBI.bfloat16())[0]
+
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), expected, atol=0.05, rtol=0)

@@ -76,7 +76,8 @@ def test_what_cannot_be_is_refused_at_its_field(
         ({"cell": "lstm", "layer_norm": True}, PLAIN),
         ({"cell": "lstm", "recurrent_dropout": 0.1}, PLAIN),
         ({"cell": {"type": "lstm", "peephole": True}}, COMPILED),
-        ({"cell": "gru"}, OWN),
+        ({"cell": "gru"}, COMPILED),
+        ({"cell": {"type": "gru", "reset_after": False}}, OWN),
         ({"cell": "elman"}, OWN),
         ({"cell": "mingru"}, OWN),
     ],
@@ -90,6 +91,7 @@ def test_the_kernel_is_the_one_that_runs(wanted: dict[str, Any], kernel: str) ->
     [
         ({"type": "lstm", "coupled_gates": True}, "torch.nn.LSTM"),
         ({"type": "lstm", "peephole": True}, OWN),
+        ({"type": "gru"}, OWN),
     ],
 )
 def test_without_a_compiler_another_kernel_runs(

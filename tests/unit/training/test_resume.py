@@ -62,6 +62,16 @@ def test_every_cell_with_dropout_and_ragged_batches(cell: dict[str, Any], num_st
     assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
 
 
+@pytest.mark.parametrize("num_steps", [1, 7])
+@pytest.mark.parametrize("cell", ["jordan", "lstm", "gru"])
+def test_recurrent_dropout_and_normalised_residual_layers(cell: str, num_steps: int) -> None:
+    table = labelled_series()
+    options = {"recurrent_dropout": 0.3, "layer_norm": True, "residual": True, "num_layers": 2}
+    wanted = {"network": {"cell": cell, **options}}
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
 def test_every_optimizer(optimizer: str) -> None:
     table = labelled_series()

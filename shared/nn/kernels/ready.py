@@ -1,0 +1,12 @@
+"""Compiling what can be compiled before anybody waits for it; for a process to call as it starts."""
+
+from shared.nn.kernels.limits import has_compiler
+
+
+def warm_up() -> float:
+    """Compile all loops, or read them from disk; returns the seconds that took, 0 without numba."""
+    if not has_compiler():
+        return 0.0
+    from shared.nn.kernels import gru_compiled, lstm_compiled  # numba takes a second
+
+    return gru_compiled.warm() + lstm_compiled.warm()
