@@ -29,7 +29,8 @@ RUN groupadd --gid 10001 unroll \
     && useradd --uid 10001 --gid unroll --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin unroll
 COPY --from=build /opt/unroll /opt/unroll
 # No bytecode: the root file system may be read-only.
-ENV PATH=/opt/unroll/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# numba keeps what it compiled in NUMBA_CACHE_DIR; the rest of the image is not the user's to write to
+ENV PATH=/opt/unroll/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/numba
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000 8001

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import torch
 from billiard import current_process
@@ -20,12 +21,14 @@ from celery.signals import (
 
 from shared.config import get_settings
 from shared.db.engine import reset_engine
-from shared.logging import configure_logging
+from shared.logging import configure_logging, get_logger
+from shared.nn.kernels.ready import warm_up
 from shared.queue import make_celery
 from shared.sweeper import Sweeper
 from workers.drain import start_draining
 from workers.lease import Heart
 
+log = get_logger(__name__)
 app = make_celery()
 app.conf.imports = ["workers.tasks"]
 PR_SET_PDEATHSIG = 1
@@ -52,6 +55,13 @@ def _begin(**_: object) -> None:
     Process.heart.start()
     Process.sweeper = Sweeper(get_settings().sweep_every_s)
     Process.sweeper.start()
+    threading.Thread(target=_compile, name="compile", daemon=True).start()
+
+
+def _compile() -> None:
+    """Make the first job wait less; one that comes sooner waits for the loop it needs alone."""
+    seconds = warm_up()
+    log.info("loops over time are compiled", seconds=round(seconds, 1))
 
 
 @worker_process_shutdown.connect

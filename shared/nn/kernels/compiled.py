@@ -23,7 +23,9 @@ from torch import Tensor
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 GEMM = {torch.float32: "sgemm_", torch.float64: "dgemm_"}
-FAST: dict[str, Any] = {"fastmath": True, "error_model": "numpy", "nogil": True}
+# every liberty of fast arithmetic but one: NaN and infinity stay, so that a loss can tell of them
+LIBERTIES = {"reassoc", "nsz", "arcp", "contract", "afn"}
+FAST: dict[str, Any] = {"fastmath": LIBERTIES, "error_model": "numpy", "nogil": True}
 # LLVM vectorises a loop over so many arrays only if it may check that they do not overlap
 binding.set_option("unroll", "--runtime-memory-check-threshold=200")
 

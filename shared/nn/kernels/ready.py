@@ -9,4 +9,4 @@ def warm_up() -> float:
         return 0.0
     from shared.nn.kernels import gru_compiled, lstm_compiled  # numba takes a second
 
-    return gru_compiled.warm() + lstm_compiled.warm()
+    return lstm_compiled.warm() + gru_compiled.warm()
