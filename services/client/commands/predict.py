@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +30,14 @@ def predict(
     version: Annotated[str | None, typer.Option(help="A version; default: the newest.")] = None,
     file: Annotated[Path | None, typer.Option(help="JSON lines; - = standard input.")] = None,
     text: Annotated[bool, typer.Option("--text", help="Never read an INPUT as JSON.")] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="How a text is written: max_length, temperature, top_k, top_p, beam_size, seed.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Call a trained network on arguments, a file or standard input."""
@@ -39,7 +47,7 @@ def predict(
     if not sequences:
         raise CommandError("give at least one input", Code.USAGE)
     with UnrollClient(config=config) as client:
-        found = predict_all(client, model, sequences, version)
+        found = predict_all(client, model, sequences, version, _options(options or []))
     if as_json:
         print_json(found.raw)
     elif file is None and sys.stdout.isatty():
@@ -51,13 +59,18 @@ def predict(
 
 
 def predict_all(
-    client: UnrollClient, model: str, inputs: Sequence[Any], version: str | None = None
+    client: UnrollClient,
+    model: str,
+    inputs: Sequence[Any],
+    version: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """One prediction for any number of inputs, all of the same version."""
-    found = client.predict(model, inputs[:BATCH], version=version)
+    found = client.predict(model, inputs[:BATCH], version=version, options=options)
     for start in range(BATCH, len(inputs), BATCH):
         batch = inputs[start : start + BATCH]
-        found.outputs += client.predict(model, batch, version=found.version).outputs
+        more = client.predict(model, batch, version=found.version, options=options)
+        found.outputs += more.outputs
     found.raw["outputs"] = found.outputs
     return found
 
@@ -80,6 +93,7 @@ TEXTS: dict[str, Callable[[Output], str]] = {
     "label": top,
     "value": lambda output: cell_text(output["value"]),
     "text": lambda output: str(output["text"]),
+    "tokens": lambda output: " ".join(map(str, output["tokens"])),
     "labels": lambda output: " ".join(map(str, output["labels"])),
     "values": lambda output: json.dumps(output["values"]),
     "probabilities": lambda output: json.dumps(output["probabilities"]),
@@ -88,6 +102,22 @@ TEXTS: dict[str, Callable[[Output], str]] = {
 
 def shown(sequence: object) -> str:
     return short(sequence if isinstance(sequence, str) else json.dumps(sequence))
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    """`max_length=40` and its like; which there are, and their bounds, is for the service to say."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        try:
+            found[name] = json.loads(value, parse_constant=_refuse_constant)
+        except ValueError as fault:
+            raise CommandError(
+                f"--option {pair}: write NAME=NUMBER, as in max_length=40", Code.USAGE
+            ) from fault
+        if not (name and equals):
+            raise CommandError(f"--option {pair}: write NAME=NUMBER", Code.USAGE)
+    return found
 
 
 def _from_arguments(texts: Sequence[str], *, is_text: bool) -> list[Any]:

@@ -99,3 +99,19 @@ def test_lines_that_are_no_inputs_are_refused_here(
 
     assert unroll("predict", "names").code == code
     assert stub.requests == []
+
+
+def test_options_of_writing_travel_as_numbers(unroll: Unroll, stub: Stub) -> None:
+    stub.on("POST", PREDICT, prediction({"text": "Rossi"}, {"tokens": ["R", "o"]}))
+
+    result = unroll(
+        "predict", "names", "it", "fr", "--option", "max_length=5", "--option", "temperature=0.5"
+    )
+
+    assert stub.requests[-1].json["options"] == {"max_length": 5, "temperature": 0.5}
+    assert result.out.splitlines() == ["Rossi", "R o"]
+
+
+@pytest.mark.parametrize("option", ["max_length", "max_length=", "=3", "max_length=long"])
+def test_an_option_without_a_number_is_a_usage_error(unroll: Unroll, option: str) -> None:
+    assert unroll("predict", "names", "it", "--option", option).code == 2
