@@ -23,9 +23,9 @@ from torch import Tensor
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 GEMM = {torch.float32: "sgemm_", torch.float64: "dgemm_"}
-# every liberty of fast arithmetic but one: NaN and infinity stay, so that a loss can tell of them
-LIBERTIES = {"reassoc", "nsz", "arcp", "contract", "afn"}
-FAST: dict[str, Any] = {"fastmath": LIBERTIES, "error_model": "numpy", "nogil": True}
+# No fast arithmetic: with its liberties a loop gives other last bits when it was just compiled than
+# when it was read from disk, and a resumed training would not end as one that ran through.
+STRICT: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 # LLVM vectorises a loop over so many arrays only if it may check that they do not overlap
 binding.set_option("unroll", "--runtime-memory-check-threshold=200")
 
@@ -33,9 +33,9 @@ binding.set_option("unroll", "--runtime-memory-check-threshold=200")
 def compiled(loop: Loop) -> Loop:
     """Compiled at its first call and kept on disk, where the disk can be written to."""
     try:
-        return cast(Loop, numba.njit(cache=True, **FAST)(loop))
+        return cast(Loop, numba.njit(cache=True, **STRICT)(loop))
     except RuntimeError:  # numba found no directory to write to
-        return cast(Loop, numba.njit(**FAST)(loop))
+        return cast(Loop, numba.njit(**STRICT)(loop))
 
 
 @cache

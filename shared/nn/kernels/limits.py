@@ -7,8 +7,9 @@ from importlib.util import find_spec
 
 from shared.nn.spec import MAX_HIDDEN_SIZE, GruSpec, LstmSpec
 
-PLAIN_LSTM_UP_TO = 384
-"""Units. Measured on two cores as a multiple of torch.nn.LSTM: 0.7 at 128, 0.9 at 256, 1.0 at 512."""
+PLAIN_LSTM_UP_TO = 256
+"""Units. Measured with one thread, which trainings of this size get, as a multiple of torch.nn.LSTM:
+0.94 at 128, 0.89 at 256 (`benchmarks.cells --quick --threads 1`); with two threads it is above 1."""
 
 
 @cache
@@ -27,5 +28,5 @@ def lstm_compiles_up_to(spec: LstmSpec) -> int:
 
 
 def gru_compiles_up_to(spec: GruSpec) -> int:
-    """As for the LSTM. Measured as a multiple of torch.nn.GRU: 0.3 to 0.6 up to 256, 1.0 at 512."""
+    """As for the LSTM. Measured as a multiple of torch.nn.GRU: 0.6 at 128 and 0.8 at 256 units."""
     return MAX_HIDDEN_SIZE if spec.reset_after and has_compiler() else 0

@@ -47,7 +47,12 @@ def test_a_new_job_waits_with_everything_resolved(client: TestClient) -> None:
     assert (job["status"], job["queue_position"], job["seed"]) == ("queued", 1, 7)
     assert job["spec"]["mapping"] == "many_to_one"
     assert job["spec"]["training"]["loss"] == "cross_entropy"
-    assert job["spec"]["network"]["cell"] == {"type": "lstm", "forget_bias": 1.0}
+    assert job["spec"]["network"]["cell"] == {
+        "type": "lstm",
+        "peephole": False,
+        "coupled_gates": False,
+        "forget_bias": 1.0,
+    }
     assert job["spec"]["model_name"] == "first"
     assert job["spec"]["metadata"] == {"team": "nlp"}
     assert job["progress"]["total_steps"] == 450
