@@ -1,5 +1,8 @@
 """The inference service: it serves what was trained. The only service that loads torch."""
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
@@ -11,6 +14,13 @@ from services.http.middleware import RequestMiddleware
 from services.inference.registry import Registry
 from services.inference.router import router
 from shared.config import get_settings
+from shared.nn.kernels.ready import warm_up
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    threading.Thread(target=warm_up, name="compile", daemon=True).start()
+    yield
 
 
 def create_app() -> FastAPI:
@@ -18,6 +28,7 @@ def create_app() -> FastAPI:
         title="unroll inference",
         summary="Serves trained recurrent networks.",
         version=version("unroll"),
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
     )
