@@ -17,6 +17,7 @@ from workers.training.losses import LOSSES
 from workers.training.monitor import Monitor
 from workers.training.optimizers import OptimizerPlan, build_optimizer
 from workers.training.passes import TeacherForcing
+from workers.training.schedules import build_schedule
 
 
 class JobFailed(Exception):
@@ -61,14 +62,13 @@ def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
     total_steps = min(total, wanted.max_steps or total)
     torch.manual_seed(wanted.seed)
     network = make_network(spec.network, shape_of(encoding)).to(device)
-    plan = _optimizer_plan(spec, total_steps)
     return Plan(
         spec=spec,
         splits=splits,
         training=Training(
             network=network,
-            optimizer=build_optimizer(network.parameters(), plan),
-            plan=plan,
+            optimizer=build_optimizer(network.parameters(), _optimizer_plan(spec)),
+            schedule=build_schedule(wanted.schedule.model_dump(), wanted.optimizer.lr, total_steps),
             loss=LOSSES[wanted.loss],
             batches=_epochs_of(splits["train"], spec),
             epochs=wanted.epochs,
@@ -90,16 +90,13 @@ def _epochs_of(split: Split, spec: JobSpec) -> EpochBatches:
     )
 
 
-def _optimizer_plan(spec: JobSpec, total_steps: int) -> OptimizerPlan:
-    optimizer, schedule = spec.training.optimizer, spec.training.schedule
+def _optimizer_plan(spec: JobSpec) -> OptimizerPlan:
+    optimizer = spec.training.optimizer
     return OptimizerPlan(
         type=optimizer.type,
         lr=optimizer.lr,
         weight_decay=optimizer.weight_decay,
         momentum=getattr(optimizer, "momentum", 0.0),
-        schedule=schedule.type,
-        warmup_steps=schedule.warmup_steps,
-        total_steps=total_steps,
     )
 
 

@@ -177,6 +177,7 @@ class Attempt:
             self.recorder.metrics(metrics, step, epoch)
         monitor = self.plan.monitor
         is_best = monitor.observe(metrics, step)
+        training.schedule.observe(metrics, step)
         if is_best:
             value = monitor.best_value
             self.recorder.best = {"metric": monitor.metric, "value": value, "step": step}

@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.data.encoding import Encoding
 from shared.jobs.errors import InvalidSpec
-from shared.jobs.spec import JobSpec, model_name_from
+from shared.jobs.schedules import OneCycleSpec, PlateauSpec
+from shared.jobs.spec import EarlyStoppingSpec, JobSpec, model_name_from
 from shared.nn import catalog
 from shared.nn.spec import Alignment, Attention, Condition, Mapping, Readout, Shape
 
@@ -64,6 +65,9 @@ def resolve(spec: JobSpec, dataset: DatasetFacts) -> JobSpec:
         updates["loss"] = LOSSES[encoding.output_kind][0]
     if encoding.stream and training.tbptt_steps is None:
         updates["tbptt_steps"] = DEFAULT_STREAM_TBPTT_STEPS
+    if isinstance(training.schedule, OneCycleSpec):
+        peak = training.schedule.max_lr or training.optimizer.lr
+        updates["schedule"] = training.schedule.model_copy(update={"max_lr": peak})
     network = spec.network
     if _has_symbols(encoding):
         width = catalog.symbol_size(network, shape_of(encoding))
@@ -230,18 +234,24 @@ def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
         )
     if encoding.stream and dataset.num_elements <= training.batch_size:
         yield "training.batch_size", "The stream has fewer elements than lanes; use a smaller one."
-    if training.early_stopping and not dataset.splits.get("val"):
-        yield "training.early_stopping", "The dataset has no validation split; leave it out."
-    yield from _early_stopping_faults(spec, encoding)
+    yield from _watching_faults(spec, dataset)
 
 
-def _early_stopping_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
-    wanted = spec.training.early_stopping
-    if wanted is None:
-        return
-    names = [f"val/{name}" for name in ("loss", *metric_names(encoding))]
-    if wanted.metric not in names:
-        yield "training.early_stopping.metric", f"Use one of {', '.join(names)}."
+def _watching_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
+    """Of what waits for a validation metric to improve."""
+    schedule, lr = spec.training.schedule, spec.training.optimizer.lr
+    watches: dict[str, EarlyStoppingSpec | PlateauSpec | None] = {
+        "training.early_stopping": spec.training.early_stopping,
+        "training.schedule": schedule if isinstance(schedule, PlateauSpec) else None,
+    }
+    names = [f"val/{name}" for name in ("loss", *metric_names(dataset.encoding))]
+    for path, watch in watches.items():
+        if watch is not None and not dataset.splits.get("val"):
+            yield path, "The dataset has no validation split to watch; leave it out."
+        if watch is not None and watch.metric not in names:
+            yield f"{path}.metric", f"Use one of {', '.join(names)}."
+    if isinstance(schedule, PlateauSpec) and schedule.min_lr > lr:
+        yield "training.schedule.min_lr", f"Must not exceed the optimizer's lr, which is {lr:g}."
 
 
 def metric_names(encoding: Encoding) -> tuple[str, ...]:

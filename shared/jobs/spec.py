@@ -12,9 +12,9 @@ from pydantic import (
     field_validator,
 )
 
+from shared.jobs.schedules import MAX_STEPS, ConstantSpec, ScheduleSpec, ValMetric
 from shared.nn.spec import Alignment, Mapping, NetworkSpec, Spec
 
-MAX_STEPS = 10**9
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
@@ -73,15 +73,8 @@ OptimizerSpec = Annotated[
 ]
 
 
-class ScheduleSpec(Spec):
-    type: Literal["constant", "linear", "cosine"] = "constant"
-    """Shape of the learning rate after the warm-up; linear and cosine end at zero."""
-    warmup_steps: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
-    """Steps over which the learning rate rises from zero."""
-
-
 class EarlyStoppingSpec(Spec):
-    metric: Annotated[str, StringConstraints(pattern=r"^val/[a-z0-9_]+$")] = "val/loss"
+    metric: ValMetric = "val/loss"
     """A validation metric; it also chooses the best checkpoint."""
     patience: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Epochs without an improvement before training ends."""
@@ -110,7 +103,8 @@ class TrainingSpec(Spec):
     loss: LossName = "auto"
     """auto: cross entropy for labels, binary cross entropy for multi-label, MSE for numbers."""
     optimizer: OptimizerSpec = AdamWSpec()
-    schedule: Annotated[ScheduleSpec, BeforeValidator(_expand_type)] = ScheduleSpec()
+    schedule: ScheduleSpec = ConstantSpec()
+    """How the learning rate moves from step to step."""
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the whole gradient; null = not clipped."""
     precision: Literal["fp32"] = "fp32"

@@ -5,16 +5,18 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from services.api.app import create_app
+from services.client.commands.spec import OPTIONS
 from services.inference.app import create_app as create_inference_app
 from shared.config import Settings
 from shared.data.builtin import BUILTINS
+from shared.jobs.schedules import ScheduleSpec
 from shared.jobs.spec import JobSpec
 from shared.nn.spec import CELL_SPECS, Mapping
 
@@ -148,6 +150,15 @@ def test_every_decision_is_listed_and_has_its_three_parts() -> None:
             "Decision",
             "Consequences",
         ]
+
+
+@pytest.mark.parametrize("schedule", get_args(get_args(ScheduleSpec)[0]))
+def test_every_schedule_and_its_options_are_documented(schedule: type[BaseModel]) -> None:
+    name = schedule.model_fields["type"].default
+    [row] = re.findall(rf"^\| `{name}` \| .+ \|$", read("docs/http.md"), re.MULTILINE)
+
+    assert [option for option in schedule.model_fields if option not in row] == ["type"]
+    assert name in next(o.help for o in OPTIONS["Training"] if o.name == "schedule")
 
 
 def test_shown_specs_are_specs() -> None:

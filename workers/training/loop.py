@@ -10,8 +10,8 @@ from shared.data.batching import Batch
 from shared.nn.mappings import AnyNetwork
 from shared.nn.stack import StackState
 from workers.training.losses import Loss
-from workers.training.optimizers import OptimizerPlan, lr_at
 from workers.training.passes import TeacherForcing, run_batch
+from workers.training.schedules import Schedule
 
 EpochBatches = Callable[[int], Iterator[Batch]]
 """The batches of an epoch, the same ones whenever it is asked again."""
@@ -46,7 +46,7 @@ class Training:
 
     network: AnyNetwork
     optimizer: optim.Optimizer
-    plan: OptimizerPlan
+    schedule: Schedule
     loss: Loss
     batches: EpochBatches
     epochs: int
@@ -99,7 +99,7 @@ def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
     loss.backward()
     limit = float("inf") if training.clip_norm is None else training.clip_norm
     grad_norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
-    lr = lr_at(training.plan, position.step + 1)
+    lr = training.schedule.lr_at(position.step + 1, position.epoch)
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     training.optimizer.step()

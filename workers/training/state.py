@@ -16,20 +16,25 @@ OPTIMIZER, CARRIED, RNG = "optimizer.", "carried.", "rng."
 def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts from which `restore` goes on exactly.
 
-    Weights are not among them; the learning rate follows from the step, the order of the data
-    from seed and epoch.
+    Weights are not among them; the learning rate follows from the step and from what the
+    schedule learnt, the order of the data from seed and epoch.
     """
     position = training.position
     tensors = {**_optimizer_tensors(training), **_carried_tensors(position.carried)}
     tensors[RNG + "cpu"] = torch.get_rng_state()
     if training.device.type == "cuda":
         tensors[RNG + "cuda"] = torch.cuda.get_rng_state(training.device)
-    facts = {"step": position.step, "epoch": position.epoch, "batch": position.batch}
+    facts: dict[str, Any] = {
+        "step": position.step,
+        "epoch": position.epoch,
+        "batch": position.batch,
+        "schedule": training.schedule.to_json(),
+    }
     return tensors, facts
 
 
 def restore(training: Training, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Set optimizer, position and random generators; the weights are loaded already."""
+    """Set optimizer, schedule, position and random generators; the weights are loaded already."""
     _load_optimizer(training, tensors)
     training.position = Position(
         step=facts["step"],
@@ -37,6 +42,7 @@ def restore(training: Training, tensors: Mapping[str, Tensor], facts: Mapping[st
         batch=facts["batch"],
         carried=_carried_state(training, tensors),
     )
+    training.schedule.load(facts.get("schedule", {}))  # earlier versions had nothing to keep
     torch.set_rng_state(tensors[RNG + "cpu"])
     if training.device.type == "cuda" and RNG + "cuda" in tensors:
         torch.cuda.set_rng_state(tensors[RNG + "cuda"], training.device)

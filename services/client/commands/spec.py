@@ -45,7 +45,7 @@ OPTIONS: Groups = {
         Opt("tbptt_steps", int | None, "Sequence elements between two optimizer steps."),
         Opt("optimizer", str | None, "adamw, adam, sgd or rmsprop."),
         Opt("lr", float | None, "Learning rate."),
-        Opt("schedule", str | None, "constant, linear or cosine."),
+        Opt("schedule", str | None, "constant, linear, cosine, step, plateau or one_cycle."),
         Opt("clip_norm", float | None, "Largest norm of the whole gradient."),
         Opt("patience", int | None, "Epochs without improvement before training ends."),
     ),

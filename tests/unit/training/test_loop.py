@@ -1,4 +1,4 @@
-"""The loop learns, clips, follows its schedule and stops where it was told to."""
+"""The loop learns, clips and stops where it was told to."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import pytest
 from tests.unit.training.builders import builtin_table, make_table, plan_for, ragged_series
 from workers.training.loop import fit
 from workers.training.monitor import Monitor
-from workers.training.optimizers import OPTIMIZERS, OptimizerPlan, lr_at
+from workers.training.optimizers import OPTIMIZERS
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
@@ -69,21 +69,6 @@ def test_the_same_seed_gives_the_same_losses() -> None:
     )
 
     assert first == second
-
-
-@pytest.mark.parametrize(
-    ("schedule", "halfway", "end"),
-    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)],
-)
-def test_the_learning_rate_warms_up_and_follows_its_shape(
-    schedule: str, halfway: float, end: float
-) -> None:
-    plan = OptimizerPlan("sgd", 0.1, 0.0, schedule=schedule, warmup_steps=10, total_steps=110)
-
-    assert lr_at(plan, 1) == pytest.approx(0.01)
-    assert lr_at(plan, 10) == pytest.approx(0.1)
-    assert lr_at(plan, 61) == pytest.approx(0.1 * halfway)
-    assert lr_at(plan, 111) == pytest.approx(0.1 * end, abs=1e-9)
 
 
 def test_the_monitor_keeps_the_best_and_loses_patience() -> None:

@@ -16,7 +16,7 @@ from tests.unit.training.builders import (
     reversed_words,
 )
 from workers.plan import Plan
-from workers.training.loop import fit
+from workers.training.loop import Step, fit
 from workers.training.state import capture, restore
 
 
@@ -25,9 +25,15 @@ def labelled_series() -> DatasetTable:
     return make_table(series, ["up" if s[0][0] > 0 else "down" for s in series])
 
 
+def measured(plan: Plan, step: Step) -> None:
+    """What the end of an epoch tells the schedule; it never improves, so that a plateau drops."""
+    if step.ends_epoch:
+        plan.training.schedule.observe({"val/loss": float(-step.epoch)}, step.number)
+
+
 def finish(plan: Plan) -> str:
-    for _ in fit(plan.training, None):
-        pass
+    for step in fit(plan.training, None):
+        measured(plan, step)
     return weights_sha256(plan.training.network.state_dict())
 
 
@@ -36,7 +42,7 @@ def stop_and_resume(table: DatasetTable, num_steps: int, wanted: dict[str, Any])
     plan = plan_for(table, **wanted)
     steps = fit(plan.training, None)
     for _ in range(num_steps):
-        next(steps)
+        measured(plan, next(steps))
     steps.close()
     tensors, facts = capture(plan.training)
     network = plan.training.network
@@ -78,6 +84,26 @@ def test_every_optimizer(optimizer: str) -> None:
     wanted = {"training": {"optimizer": optimizer}}
 
     assert stop_and_resume(table, 5, wanted) == finish(plan_for(table, **wanted))
+
+
+SCHEDULES: list[dict[str, Any]] = [
+    {"type": "constant", "warmup_steps": 4},
+    {"type": "linear"},
+    {"type": "cosine", "warmup_steps": 4},
+    {"type": "step", "every": 3, "unit": "steps", "gamma": 0.5, "warmup_steps": 2},
+    {"type": "step", "every": 1, "unit": "epochs", "gamma": 0.5},
+    {"type": "plateau", "patience": 1, "mode": "max"},
+    {"type": "one_cycle", "max_lr": 0.01},
+]
+
+
+@pytest.mark.parametrize("num_steps", [1, 9, 18])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_every_schedule(schedule: dict[str, Any], num_steps: int) -> None:
+    table = labelled_series()
+    wanted = {"training": {"schedule": schedule, "epochs": 3}}
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 9])
