@@ -23,7 +23,7 @@ from shared.jobs.spec import JobSpec
 from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
-from shared.nn.checkpoint import build_network, unpack
+from shared.nn.checkpoint import unpack_into
 from shared.nn.mappings import AnyNetwork
 from workers.lease import Heart, Lease, StopAsked
 from workers.plan import JobFailed, choose_device, make_plan
@@ -206,12 +206,12 @@ class Attempt:
 
     def _finish(self) -> None:
         """Test the best network as it was stored, publish it, and end the job: all or nothing."""
+        network = self.plan.training.network  # trained to its end: its memory is free for the best
         with transaction() as db:
             store = CheckpointStore(db)
             best = store.best(self.job.id) or store.latest(self.job.id)
             assert best is not None
-            data = BlobStore(db).read_all(best.blob_id)
-        network = build_network(unpack(bytes(data))).to(self.plan.training.device)
+            unpack_into(network, BlobStore(db).read_checked(best.blob_id), only_weights=True)
         step = self.plan.training.position.step
         test = self._measure(network, "test")
         self.recorder.metrics(test, step, step / self.plan.steps_per_epoch)

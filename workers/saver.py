@@ -10,7 +10,7 @@ from shared.db.engine import transaction
 from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore
 from shared.db.tables import CheckpointRow, JobRow
-from shared.nn.checkpoint import Checkpoint, pack, unpack, weights_sha256
+from shared.nn.checkpoint import Checkpoint, pack, unpack_into, weights_sha256
 from workers.lease import Lease
 from workers.plan import Plan
 from workers.recorder import Recorder
@@ -30,11 +30,10 @@ class Saver:
         weights = training.network.state_dict()
         tensors, facts = capture(training)
         facts |= {"monitor": self.plan.monitor.to_json(), "best": self.recorder.best}
-        data = pack(
-            Checkpoint(self.plan.spec.network, training.network.shape, weights, tensors, facts)
-        )
+        spec, shape = self.plan.spec.network, training.network.shape
         with transaction() as db:
-            blob_id = BlobStore(db).write([data]).id
+            pieces = pack(Checkpoint(spec, shape, weights, tensors, facts))
+            blob_id = BlobStore(db).write(pieces).id
         columns = {
             "attempt": self.lease.attempt,
             "step": training.position.step,
@@ -63,15 +62,14 @@ class Saver:
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint of an earlier attempt, if there is one."""
+        training = self.plan.training
         with transaction() as db:
             row = CheckpointStore(db).latest(self.lease.job_id)
-            data = BlobStore(db).read_all(row.blob_id) if row else None
-        if row is None or data is None:
+            chunks = BlobStore(db).read_checked(row.blob_id) if row else ()
+            checkpoint = unpack_into(training.network, chunks) if row else None
+        if row is None or checkpoint is None:
             self.lease.write(lambda db, job: MetricStore(db).forget_after(job.id, 0))
             return False
-        checkpoint = unpack(bytes(data))
-        training = self.plan.training
-        training.network.load_state_dict(dict(checkpoint.weights))
         restore(training, checkpoint.tensors, checkpoint.facts)
         self.plan.monitor.load(checkpoint.facts["monitor"])
         self.recorder.best = checkpoint.facts["best"]

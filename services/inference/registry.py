@@ -10,7 +10,7 @@ from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.models import LATEST, ModelStore
-from shared.nn.checkpoint import build_network, unpack
+from shared.nn.checkpoint import unpack_network
 from shared.nn.mappings import AnyNetwork
 
 Key = tuple[str, int]
@@ -81,11 +81,10 @@ class Registry:
 
 
 def load(name: str, version: int) -> Loaded:
-    """Read a version's weights and check them against their hash."""
+    """Read a version's weights, chunk by chunk into their place, and check their hash."""
     with transaction() as db:
         row = ModelStore(db).version(name, str(version))
-        data = BlobStore(db).read_all(row.blob_id)
-    network = build_network(unpack(bytes(data))).eval()
+        network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
     encoding = Encoding.model_validate(row.encoding)
     return Loaded(name, version, network, encoding, size_of(network))

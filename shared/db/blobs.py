@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, exists, insert, text, update
 from sqlalchemy.orm import Session
 
 from shared.db.ids import new_id
@@ -12,6 +13,7 @@ from shared.jobs.errors import CorruptBlob
 
 CHUNK_BYTES = 2**20  # measured: 1 MiB chunks write and read fastest
 OWNERS = (DatasetRow.blob_id, CheckpointRow.blob_id, ModelVersionRow.blob_id)
+READ = "SELECT data FROM blob_chunks WHERE blob_id = %s AND number = %s"
 ORPHAN_AGE = "1 hour"  # a blob is written before the row that names it
 
 
@@ -42,15 +44,32 @@ class BlobStore:
         """The bytes [start, stop), chunk by chunk; the caller checks the hash of a whole read."""
         stop = self.get(blob_id).bytes if stop is None else stop
         for number in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
-            data = self.db.scalar(
-                select(BlobChunkRow.data).where(
-                    BlobChunkRow.blob_id == blob_id, BlobChunkRow.number == number
-                )
-            )
-            if data is None:
-                raise CorruptBlob(f"Chunk {number} of blob {blob_id} is missing.")
-            offset = number * CHUNK_BYTES
+            data, offset = self._chunk(blob_id, number), number * CHUNK_BYTES
+            if len(data) < min(CHUNK_BYTES, stop - offset):
+                raise CorruptBlob(f"Chunk {number} of blob {blob_id} is cut short.")
             yield data[max(0, start - offset) : stop - offset]
+
+    def _chunk(self, blob_id: str, number: int) -> bytes:
+        # past SQLAlchemy, which asks for text: bytes as hexadecimal digits, at a fifth of the speed
+        driver: Any = self.db.connection().connection.driver_connection
+        with driver.cursor(binary=True) as cursor:
+            row = cursor.execute(READ, (blob_id, number)).fetchone()
+        if row is None:
+            raise CorruptBlob(f"Chunk {number} of blob {blob_id} is missing.")
+        data: bytes = row[0]
+        return data
+
+    def read_checked(self, blob_id: str) -> Iterator[bytes]:
+        """All bytes, chunk by chunk; believe none before the last has come.
+
+        Raises:
+            CorruptBlob: when a chunk is missing, or at the end when the hash differs.
+        """
+        blob, digest = self.get(blob_id), sha256()
+        for chunk in self.read(blob_id):
+            digest.update(chunk)
+            yield chunk
+        check_hash(blob, digest.hexdigest())
 
     def read_all(self, blob_id: str) -> bytearray:
         """All bytes at once, checked against their hash.
@@ -58,12 +77,9 @@ class BlobStore:
         Raises:
             CorruptBlob: when a chunk is missing or the hash differs.
         """
-        blob = self.get(blob_id)
         data = bytearray()
-        for chunk in self.read(blob_id):
+        for chunk in self.read_checked(blob_id):
             data += chunk
-        if sha256(data).hexdigest() != blob.sha256:
-            raise CorruptBlob(f"Blob {blob_id} does not have the sha256 it was stored with.")
         return data
 
     def delete_if_unused(self, blob_ids: Iterable[str]) -> None:
@@ -77,6 +93,12 @@ class BlobStore:
         return len(
             self.db.scalars(delete(BlobRow).where(old, *_unowned()).returning(BlobRow.id)).all()
         )
+
+
+def check_hash(blob: BlobRow, found: str) -> None:
+    """Raise `CorruptBlob` unless the bytes read have the hash of those written."""
+    if found != blob.sha256:
+        raise CorruptBlob(f"Blob {blob.id} does not have the sha256 it was stored with.")
 
 
 def _unowned() -> list[ColumnElement[bool]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import chain
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from services.api.views import CheckpointView, checkpoint_view
 from services.http.errors import NOT_FOUND, STREAM_ERRORS, refusal
-from shared.db.blobs import CHUNK_BYTES, BlobStore
+from shared.db.blobs import CHUNK_BYTES, BlobStore, check_hash
 from shared.db.checkpoints import CheckpointStore
 from shared.db.engine import transaction
 from shared.db.tables import BlobRow
@@ -84,7 +85,8 @@ def _answer(
         "Content-Length": str(stop - start),
         "Content-Disposition": f'attachment; filename="{name}.safetensors"',
     }
-    pieces = _read(blob.id, start, stop)
+    is_whole = stop - start == blob.bytes
+    pieces = _read_checked(blob) if is_whole else _read(blob.id, start, stop)
     first = next(pieces, b"")  # what is damaged at its start is told before the status is sent
     return StreamingResponse(
         chain([first], pieces),
@@ -102,3 +104,15 @@ def _read(blob_id: str, start: int, stop: int) -> Iterator[bytes]:
             piece = b"".join(BlobStore(db).read(blob_id, start, end))
         yield piece
         start = end
+
+
+def _read_checked(blob: BlobRow) -> Iterator[bytes]:
+    """All pieces, the last one only when the hash is right: a damaged file never arrives whole."""
+    digest, held = sha256(), b""
+    for piece in _read(blob.id, 0, blob.bytes):
+        if held:
+            yield held
+        digest.update(piece)
+        held = piece
+    check_hash(blob, digest.hexdigest())
+    yield held

@@ -2,12 +2,14 @@
 
 from hashlib import sha256
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from shared.db.blobs import CHUNK_BYTES
 from shared.db.tables import CheckpointRow, JobRow
 from tests.integration.api.client import error_of
+from tests.integration.api.serving import served_api
 from tests.integration.seeding import claimed, execute, save, spec
 
 DATA = bytes(range(256)) * (CHUNK_BYTES // 128) + b"the end"  # two chunks and a little
@@ -132,3 +134,18 @@ def test_a_download_whose_first_chunk_is_gone_is_unavailable(client: TestClient)
     response = client.get(f"/v1/checkpoints/{checkpoint.id}/download")
 
     assert error_of(response, 503)["code"] == "corrupt_blob"
+
+
+def test_a_damaged_file_never_arrives_whole(client: TestClient) -> None:
+    short, long = (save(running_job(client), DATA[:size]) for size in (1000, SIZE))
+    for checkpoint in (short, long):
+        execute(
+            "UPDATE blob_chunks SET data = set_bit(data, 9, 1 - get_bit(data, 9))"
+            " WHERE blob_id = :id AND number = 0",
+            id=checkpoint.blob_id,
+        )
+
+    response = client.get(f"/v1/checkpoints/{short.id}/download")
+    assert error_of(response, 503)["code"] == "corrupt_blob"
+    with served_api() as url, pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{url}/v1/checkpoints/{long.id}/download")

@@ -66,7 +66,7 @@ def publish(name: str, kind: str, *, seed: int = 0, **network: Any) -> int:
             encoding=built.encoding.model_dump(mode="json"),
             metrics={},
             num_parameters=sum(p.numel() for p in made.parameters()),
-            blob_id=BlobStore(db).write([pack(Checkpoint(spec, shape, weights))]).id,
+            blob_id=BlobStore(db).write(pack(Checkpoint(spec, shape, weights))).id,
             weights_sha256=weights_sha256(weights),
         )
         return row.version

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from shared.data.table import DatasetTable
-from shared.nn.checkpoint import Checkpoint, pack, unpack, weights_sha256
+from shared.nn.checkpoint import Checkpoint, pack, unpack_into, weights_sha256
 from tests.unit.nn.builders import CELLS
 from tests.unit.training.builders import (
     builtin_table,
@@ -46,13 +46,13 @@ def stop_and_resume(table: DatasetTable, num_steps: int, wanted: dict[str, Any])
     steps.close()
     tensors, facts = capture(plan.training)
     network = plan.training.network
-    data = pack(Checkpoint(network.spec, network.shape, network.state_dict(), tensors, facts))
+    checkpoint = Checkpoint(network.spec, network.shape, network.state_dict(), tensors, facts)
+    data = b"".join(pack(checkpoint))
 
     torch.rand(7)  # another job ran in between and used the generator
     again = plan_for(table, **wanted)
-    checkpoint = unpack(data)
-    again.training.network.load_state_dict(dict(checkpoint.weights))
-    restore(again.training, checkpoint.tensors, checkpoint.facts)
+    found = unpack_into(again.training.network, [data])
+    restore(again.training, found.tensors, found.facts)
     return finish(again)
 
 

@@ -1,0 +1,71 @@
+"""`python -m tests.integration.workers.footprint`: memory that a large checkpoint takes on its way.
+
+Trains the queued job in two attempts and loads what it published; each line it prints is a stage
+and the bytes by which this process grew at the most while the stage lasted.
+"""
+
+import ctypes
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from services.inference.registry import load
+from shared.db.engine import transaction
+from shared.db.models import ModelStore
+from shared.logging import configure_logging
+from workers import lease, runner
+from workers.lease import Heart
+from workers.saver import Saver
+
+torch.set_num_threads(1)
+KIB = 1024
+
+
+def resident(kind: str, pid: int | str = "self") -> int:
+    """`VmRSS` (now) or `VmHWM` (the most) of a process, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(kind):
+            return int(line.split()[1]) * KIB
+    raise LookupError(kind)
+
+
+def forget_peak(pid: int | str = "self") -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def measured(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same work; it says by how much memory grew."""
+
+    def run(*args: Any, **options: Any) -> Any:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # else freed memory would hide what is taken anew
+        before = resident("VmRSS")
+        forget_peak()
+        result = work(*args, **options)
+        print(stage, resident("VmHWM") - before, flush=True)  # noqa: T201
+        return result
+
+    return run
+
+
+def main() -> None:
+    configure_logging("INFO", as_json=True)  # on stderr: stdout has the stages alone
+    heart = Heart("worker", "cpu")
+    setattr(Saver, "save", measured("save", Saver.save))  # noqa: B010
+    setattr(Saver, "resume", measured("resume", Saver.resume))  # noqa: B010
+    setattr(runner, "unpack_into", measured("finish", runner.unpack_into))  # noqa: B010
+    for is_draining in (True, False):  # handed back after its first step, then taken to its end
+        setattr(lease, "is_draining", lambda asked=is_draining: asked)  # noqa: B010
+        runner.run_next(heart)
+    gc.collect()
+    with transaction() as db:
+        row = ModelStore(db).version("large")
+    model = measured("load", load)(row.name, row.version)
+    print("weights", model.num_bytes)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
