@@ -53,8 +53,16 @@ class StandaloneOptions:
     host: str = "127.0.0.1"  # where both services listen
     port: int = 8000  # API and dashboard
     inference_port: int = 8001
-    workers: int = 1  # each trains one job at a time
+    workers: int = 1  # commands; how many jobs each trains at a time, `concurrency` says
+    concurrency: int | None = None  # None: what a worker chooses, one job a GPU, else one
+    device: str = "auto"  # of the workers: auto, cpu, cuda, or as cuda:0,cuda:1
     durable: bool = True  # False: data that is thrown away
+
+
+def worker_arguments(concurrency: int | None, device: str) -> list[str]:
+    """What a worker's command line says of jobs at a time and devices."""
+    number = [] if concurrency is None else ["--concurrency", str(concurrency)]
+    return [*number, "--device", device]
 
 
 Commands = Mapping[str, Sequence[str]]  # of "migrate", "api", "inference" and "worker"
@@ -68,7 +76,7 @@ def commands_for(options: StandaloneOptions) -> Commands:
         "migrate": (*python, "services.client.cli", "migrate"),
         "api": (*python, "services.api", *where, str(options.port)),
         "inference": (*python, "services.inference", *where, str(options.inference_port)),
-        "worker": (*python, "workers", "--concurrency", "1"),
+        "worker": (*python, "workers", *worker_arguments(options.concurrency, options.device)),
     }
 
 
@@ -196,6 +204,8 @@ class Standalone:
         embedded["UNROLL_REDIS_URL"] = (
             self.servers.redis_url if self.servers.valkey else settings.redis_url.get_secret_value()
         )
+        # each worker shares the cores out among its own processes, and must know of the others
+        embedded["UNROLL_CONCURRENCY"] = str(max(1, self.options.workers))
         clients = {"UNROLL_API_URL": self.api_url, "UNROLL_INFERENCE_URL": self.inference_url}
         return clients | os.environ | embedded
 

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """How often lost messages and expired leases are looked for."""
     torch_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of one training process on a CPU; 0 = the cores shared out among the processes."""
+    jobs_per_process: Annotated[int, Field(ge=1)] = 50
+    """Jobs after which a training process is replaced, so that its memory comes back."""
     model_cache_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
     """Memory that loaded networks may take in one inference process."""
     max_predict_inputs: Annotated[int, Field(ge=1)] = 1024

@@ -1,17 +1,13 @@
-"""The Celery application: `celery -A workers.app worker`. Torch is imported, CUDA never touched here.
+"""The Celery application of one training process. Torch is imported, CUDA never touched here.
 
 A forked child that came from here gets its own database connections, heart and sweeper.
 """
 
-import ctypes
 import os
-import signal
 import socket
-import sys
 import threading
 
 import torch
-from billiard import current_process
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -27,11 +23,11 @@ from shared.queue import make_celery
 from shared.sweeper import Sweeper
 from workers.drain import start_draining
 from workers.lease import Heart
+from workers.orphans import die_with_parent
 
 log = get_logger(__name__)
 app = make_celery()
 app.conf.imports = ["workers.tasks"]
-PR_SET_PDEATHSIG = 1
 
 
 class Process:
@@ -76,17 +72,10 @@ def _drain(**_: object) -> None:
 
 
 def worker_name() -> str:
-    """Host, main process and slot: a slot keeps its name when its process is replaced."""
-    index: int = getattr(current_process(), "index")  # noqa: B009 - only pool children have one
-    return f"{socket.gethostname()}-{os.getppid()}.{index + 1}"
+    """Host, command and slot, as it was told: the name stays when the process is replaced."""
+    return os.environ.get("UNROLL_WORKER_NAME", f"{socket.gethostname()}-{os.getppid()}.1")
 
 
 def device_name() -> str:
     """`cpu`, or the name of the card; asked in the child alone."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-
-
-def die_with_parent() -> None:
-    """On Linux: a child never outlives the main process, even one killed by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

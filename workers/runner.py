@@ -99,7 +99,9 @@ class Attempt:
 
     def run(self) -> None:
         """Train to the end and publish; raises whatever ends it before."""
-        torch.set_num_threads(threads_for(self.spec))
+        threads = threads_for(self.spec)
+        torch.set_num_threads(threads)
+        log.info("training starts", job_id=self.job.id, attempt=self.job.attempt, threads=threads)
         self.plan = make_plan(self.spec, self._load_data(), choose_device(self.job.device))
         self.recorder = Recorder(self.plan, self.lease, self.job.latest)
         self.saver = Saver(self.plan, self.lease, self.recorder)

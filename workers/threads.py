@@ -10,13 +10,14 @@ WORTH_SHARING = 32 * 512
 
 
 def threads_for(spec: JobSpec) -> int:
-    """As the operator set, or by the size of a step's recurrent product."""
-    fixed = get_settings().torch_threads
+    """As the operator set, or by the size of a step's recurrent product in one process."""
+    fixed, devices = get_settings().torch_threads, spec.resources.devices
     if fixed:
         return fixed
-    if spec.training.batch_size * max(spec.network.layer_sizes) < WORTH_SHARING:
+    if spec.training.batch_size * max(spec.network.layer_sizes) < WORTH_SHARING * devices:
         return 1
-    return max(1, num_cores() // int(os.environ.get("UNROLL_CONCURRENCY", "1")))
+    beside = int(os.environ.get("UNROLL_CONCURRENCY", "1"))
+    return max(1, num_cores() // (beside * devices))
 
 
 def num_cores() -> int:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port of the API and dashboard.")]
 InferencePort = Annotated[int, typer.Option(min=1, max=65_535, help="Port of inference.")]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Jobs trained at a time.", show_default="one a GPU, else 1"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or a list as cuda:0,cuda:1.")]
 LOOPBACK, API_PORT, INFERENCE_PORT = "127.0.0.1", 8000, 8001
 
 
@@ -29,7 +34,9 @@ def up(
     host: Host = LOOPBACK,
     port: Port = API_PORT,
     inference_port: InferencePort = INFERENCE_PORT,
-    workers: Annotated[int, typer.Option(min=0, max=64, help="Jobs trained at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker commands.")] = 1,
+    concurrency: Concurrency = None,
+    device: Device = "auto",
 ) -> None:
     """Start Postgres, Valkey, API, dashboard, inference and workers; Ctrl-C stops them."""
     from services.standalone import Standalone, StandaloneOptions
@@ -40,6 +47,8 @@ def up(
         port=port,
         inference_port=inference_port,
         workers=workers,
+        concurrency=concurrency,
+        device=device,
     )
     run_stack(Standalone(options))
 
@@ -60,11 +69,11 @@ def migrate() -> None:
     note("The database is up to date.")
 
 
-def worker(
-    concurrency: Annotated[int, typer.Option(min=1, help="Jobs trained at a time.")] = 1,
-) -> None:
-    """Train jobs from the queue until stopped."""
-    _become(["workers", "--concurrency", str(concurrency)])
+def worker(concurrency: Concurrency = None, device: Device = "auto") -> None:
+    """Train jobs from the queue until stopped; a job in training is then handed back."""
+    from services.standalone import worker_arguments
+
+    _become(["workers", *worker_arguments(concurrency, device)])
 
 
 def api(host: Host = LOOPBACK, port: Port = API_PORT) -> None:
@@ -134,10 +143,14 @@ def configure_logs() -> None:
 
 def up_arguments(options: "StandaloneOptions") -> list[str]:
     """The command line that runs `options` as a process of its own."""
+    from services.standalone import worker_arguments
+
     command = [sys.executable, "-m", "services.client.cli", "up"]
     where = ["--state-dir", str(options.state_dir), "--host", options.host]
     ports = ["--port", str(options.port), "--inference-port", str(options.inference_port)]
-    return [*command, *where, *ports, "--workers", str(options.workers)]
+    workers = ["--workers", str(options.workers)]
+    training = worker_arguments(options.concurrency, options.device)
+    return [*command, *where, *ports, *workers, *training]
 
 
 def _become(module: Sequence[str]) -> NoReturn:

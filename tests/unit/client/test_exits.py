@@ -105,7 +105,11 @@ def test_starting_on_a_taken_port_names_the_option(
 @pytest.mark.parametrize(
     ("arguments", "module"),
     [
-        (("worker", "--concurrency", "2"), ["workers", "--concurrency", "2"]),
+        (
+            ("worker", "--concurrency", "2", "--device", "cpu"),
+            ["workers", "--concurrency", "2", "--device", "cpu"],
+        ),
+        (("worker",), ["workers", "--device", "auto"]),
         (("api", "--port", "9"), ["services.api", "--host", "127.0.0.1", "--port", "9"]),
         (("inference",), ["services.inference", "--host", "127.0.0.1", "--port", "8001"]),
     ],

@@ -1,0 +1,25 @@
+"""One Celery worker with one training process; everything it must know stands in its environment."""
+
+import os
+
+from shared.config import get_settings
+from shared.queue import QUEUE
+from workers.orphans import die_with_parent
+
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
+
+
+def main() -> None:
+    if "UNROLL_SUPERVISED" in os.environ:
+        die_with_parent()
+    from workers.app import app  # torch comes in here, after CUDA_VISIBLE_DEVICES was set
+
+    name = os.environ.get("UNROLL_WORKER_NAME", "unroll")
+    pool = ("--pool=prefork", "--concurrency=1", f"--queues={QUEUE}", f"--hostname={name}@%h")
+    # a process that is replaced gives all memory back
+    renewed = f"--max-tasks-per-child={get_settings().jobs_per_process}"
+    app.worker_main(["worker", *pool, *QUIET, renewed])
+
+
+if __name__ == "__main__":
+    main()
