@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.nn.kernels.limits import gru_compiles_up_to, lstm_compiles_up_to
+from shared.nn.kernels.limits import (
+    gru_compiles_up_to,
+    lstm_compiles_up_to,
+    options_compile_up_to,
+)
 from shared.nn.spec import (
     CELL_SPECS,
     WITHOUT_RECURRENT_PRODUCT,
@@ -208,13 +212,21 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
                 }
                 for row in card.kernels
             ),
-            *({"network": [option], "cpu": PLAIN, "cuda": PLAIN} for option in PLAIN_OPTIONS),
+            *(
+                {
+                    "network": [option],
+                    "cpu": PLAIN,
+                    "cuda": PLAIN,
+                    "compiled_up_to": options_compile_up_to(usual, [option]),
+                }
+                for option in PLAIN_OPTIONS
+            ),
         ],
         "options": spec.model_json_schema(),
     }
 
 
-PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; no kernel knows them
+PLAIN_OPTIONS = ("layer_norm", "recurrent_dropout")  # of the network; few kernels know them
 
 
 def kernel_of(spec: NetworkSpec, device: str = "cpu", mapping: Mapping | None = None) -> str:
@@ -224,8 +236,10 @@ def kernel_of(spec: NetworkSpec, device: str = "cpu", mapping: Mapping | None = 
     """
     if mapping is Mapping.ONE_TO_ONE:
         return "torch.nn.Linear"
-    if any(getattr(spec, option) for option in PLAIN_OPTIONS):
-        return PLAIN
+    options = [option for option in PLAIN_OPTIONS if getattr(spec, option)]
+    if options:
+        compiles = device == "cpu" and options_compile_up_to(spec.cell, options)
+        return COMPILED if compiles else PLAIN
     kernel = _kernel(CARDS[spec.cell.type], spec.cell)
     if device == "cuda":
         return kernel.cuda

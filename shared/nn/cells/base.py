@@ -4,7 +4,7 @@ Legend: B batch, T time, I input, H hidden, G rows of all gates (a multiple of H
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -26,6 +26,10 @@ class CellOptions:
 
     A chunk of a truncated sequence counts as a sequence: it draws a mask of its own.
     """
+
+    def named(self) -> list[str]:
+        """Options that are on, by the names a network's spec has for them."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
 
 
 class Recur(Protocol):
@@ -98,8 +102,12 @@ class Cell(nn.Module, ABC):
     def run(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
         """As `forward`, with the mask of a sequence that other parts of it share."""
         if self.options.layer_norm or keep_BH is not None:
-            return self.unroll(x_BTI, state, keep_BH)
+            return self.optional(x_BTI, state, keep_BH)
         return self.sequence(x_BTI, state)
+
+    def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
+        """The same as `unroll`, with options, by whatever computes it fastest."""
+        return self.unroll(x_BTI, state, keep_BH)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         """The same as `unroll`, without options, by whatever computes it fastest."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.gru import run_gru
-from shared.nn.kernels.limits import gru_compiles_up_to
+from shared.nn.kernels.limits import gru_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.vendor import run_simple
 from shared.nn.kernels.whole import last, suits_loops
 from shared.nn.spec import GruSpec
@@ -42,14 +42,26 @@ class GruCell(Cell):
         return (z_BH * n_BH + (1 - z_BH) * h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         if suits_loops(x_BTI) and self.hidden_size <= gru_compiles_up_to(self.spec):
-            from shared.nn.kernels.gru_compiled import run_compiled_gru  # numba takes a second
-
-            h_BTH = run_compiled_gru(x_BTI, state[0], weights)
-            return h_BTH, last(h_BTH)
+            return self._compiled(x_BTI, state, None)
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         is_vendors = x_BTI.is_cuda or not torch.is_grad_enabled()  # ours wins in training
         if is_vendors and self.spec.reset_after:
             return run_simple(torch.gru, x_BTI, state, weights)
         h_BTH = run_gru(x_BTI, state[0], weights, reset_after=self.spec.reset_after)
+        return h_BTH, last(h_BTH)
+
+    def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
+        limit = options_compile_up_to(self.spec, self.options.named())
+        if suits_loops(x_BTI) and self.hidden_size <= limit:
+            return self._compiled(x_BTI, state, keep_BH)
+        return self.unroll(x_BTI, state, keep_BH)
+
+    def _compiled(
+        self, x_BTI: Tensor, state: State, keep_BH: Tensor | None
+    ) -> tuple[Tensor, State]:
+        from shared.nn.kernels.gru_compiled import run_compiled_gru  # numba takes a second
+
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h_BTH = run_compiled_gru(x_BTI, state[0], weights, keep_BH)
         return h_BTH, last(h_BTH)

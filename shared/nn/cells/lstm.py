@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
-from shared.nn.kernels.limits import lstm_compiles_up_to
+from shared.nn.kernels.limits import lstm_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
 from shared.nn.kernels.whole import suits_loops
@@ -68,8 +68,8 @@ class LstmCell(Cell):
         return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if suits_loops(x_BTI) and self.hidden_size <= lstm_compiles_up_to(self.spec):
-            return self._compiled(x_BTI, state)
+        if suits_loops(x_BTI) and self.hidden_size <= self._compiles_up_to():
+            return self._compiled(x_BTI, state, None)
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh
             own = (self.weight_ih, self.weight_hh, bias, self.peepholes)
@@ -79,16 +79,32 @@ class LstmCell(Cell):
             weights = [uncoupled(weight) for weight in weights]
         return run_lstm(x_BTI, state, weights)
 
-    def _compiled(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
+    def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
+        limit = options_compile_up_to(self.spec, self.options.named())
+        if suits_loops(x_BTI) and self.hidden_size <= limit:
+            return self._compiled(x_BTI, state, keep_BH)
+        return self.unroll(x_BTI, state, keep_BH)
+
+    def _compiles_up_to(self) -> int:
+        """Units; without gradients torch's kernel is faster where it has one for the equation."""
+        is_torchs = not (self.spec.peephole or self.spec.coupled_gates)
+        if is_torchs and not torch.is_grad_enabled():
+            return 0
+        return lstm_compiles_up_to(self.spec)
+
+    def _compiled(
+        self, x_BTI: Tensor, state: State, keep_BH: Tensor | None
+    ) -> tuple[Tensor, State]:
         from shared.nn.kernels.lstm_compiled import run_compiled_lstm  # numba takes a second
 
-        peepholes: Tensor = (
-            self.peepholes
-            if self.spec.peephole
-            else x_BTI.new_zeros(self.num_gates - 1, self.hidden_size)
-        )
         bias = self.bias_ih + self.bias_hh
-        return run_compiled_lstm(x_BTI, state, (self.weight_ih, self.weight_hh, bias, peepholes))
+        own = (self.weight_ih, self.weight_hh, bias, self._peepholes(x_BTI))
+        return run_compiled_lstm(x_BTI, state, own, keep_BH)
+
+    def _peepholes(self, like: Tensor) -> Tensor:
+        if self.spec.peephole:
+            return self.peepholes
+        return like.new_zeros(self.num_gates - 1, self.hidden_size)
 
 
 def uncoupled(weight: Tensor) -> Tensor:

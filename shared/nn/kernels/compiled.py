@@ -1,4 +1,4 @@
-"""What numba needs to compile loops over time: BLAS from torch's own library, tanh, threads.
+"""What numba needs to compile loops over time: BLAS and threads of torch's own library, tanh.
 
 Imported only where `limits.has_compiler`. The address of a BLAS routine is an argument of a
 compiled loop, so that the loop can be cached on disk. A loop that calls another is cached with it:
@@ -9,7 +9,6 @@ import ctypes
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -104,9 +103,52 @@ def add_product(
     )
 
 
+@compiled
+def keep_rows(h_BH: Any, keep_BH: Any, out_BH: Any) -> None:
+    """out = h ⊙ keep."""
+    for b in range(h_BH.shape[0]):
+        row, kept, out = h_BH[b], keep_BH[b], out_BH[b]
+        for j in range(h_BH.shape[1]):
+            out[j] = row[j] * kept[j]
+
+
+@compiled
+def add_rows(h_BH: Any, out_BH: Any) -> None:
+    """out += h."""
+    for b in range(h_BH.shape[0]):
+        row, out = h_BH[b], out_BH[b]
+        for j in range(h_BH.shape[1]):
+            out[j] += row[j]
+
+
+@intrinsic
+def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
+    """a · b + c, rounded once. LLVM may not make it of two operations while arithmetic is strict."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return a(a, a, a), generate
+
+
 def tanh(x: Any) -> Any:
     """In compiled loops only."""
     return math.tanh(x)
+
+
+def sigmoid(x: Any) -> Any:
+    """In compiled loops only."""
+    return 0.5 + 0.5 * math.tanh(0.5 * x)
+
+
+@overload(sigmoid, inline="always")
+def _sigmoid(x: Any) -> Any:
+    half = numba.float32(0.5) if x == types.float32 else 0.5
+
+    def through_tanh(x: Any) -> Any:
+        return fma(half, tanh(half * x), half)  # type: ignore[call-arg]
+
+    return through_tanh
 
 
 @overload(tanh, inline="always")
@@ -148,37 +190,40 @@ def _tanh_32(x: Any) -> Any:
     y = x * x
     a0, a1, a2, a3, a4, a5, a6 = NUMERATOR
     b0, b1, b2, b3 = DENOMINATOR
-    p = a0 + y * (a1 + y * (a2 + y * (a3 + y * (a4 + y * (a5 + y * a6)))))
-    return x * p / (b0 + y * (b1 + y * (b2 + y * b3)))
+    p: Any = fma(y, fma(y, fma(y, a6, a5), a4), a3)  # type: ignore[call-arg]
+    p = fma(y, fma(y, fma(y, p, a2), a1), a0)
+    q = fma(y, fma(y, fma(y, b3, b2), b1), b0)
+    return x * p / q
 
 
-def _one_blas_thread() -> None:
-    setter = getattr(_torch_library(), "MKL_Set_Num_Threads_Local", None)
-    if setter is not None:
-        setter(1)
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="kernel", initializer=_one_blas_thread)
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no such threads
+_Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_THREADS_OF = os.getpid()  # a forked process has none of OpenMP's threads, and would wait for them
 
 
 def over_rows(loop: Callable[[int, int], None], num_rows: int) -> None:
     """Run a loop over shares of the batch, one for each of torch's threads.
 
-    Rows do not meet before the weights' gradients, so that threads have no step to wait for.
+    Rows do not meet before the weights' gradients, so that threads have no step to wait for. They
+    are OpenMP's own: those spin after an operation of torch, and others would not get a core.
     """
     shares = min(torch.get_num_threads(), num_rows // 2)
-    if shares <= 1:
+    if shares <= 1 or os.getpid() != _THREADS_OF:
         loop(0, num_rows)
         return
+    library, failures = _torch_library(), []
     ends = [num_rows * share // shares for share in range(shares + 1)]
-    work = [_pool().submit(loop, *ends[share : share + 2]) for share in range(shares)]
-    for each in work:
-        each.result()
+    taken = iter(range(shares))  # OpenMP may start fewer threads than it is asked for
+
+    def work(_: int) -> None:
+        try:
+            for share in taken:
+                loop(*ends[share : share + 2])
+        except BaseException as failure:  # C code between here and the caller cannot pass it on
+            failures.append(failure)
+
+    library.GOMP_parallel(_Region(work), None, shares, 0)
+    if failures:
+        raise failures[0]
 
 
 def array(tensor: Tensor) -> Any:

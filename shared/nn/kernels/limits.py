@@ -2,10 +2,11 @@
 
 import platform
 import sys
+from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 
-from shared.nn.spec import MAX_HIDDEN_SIZE, GruSpec, LstmSpec
+from shared.nn.spec import MAX_HIDDEN_SIZE, GruSpec, LstmSpec, Spec
 
 PLAIN_LSTM_UP_TO = 256
 """Units. Measured with one thread, which trainings of this size get, as a multiple of torch.nn.LSTM:
@@ -30,3 +31,18 @@ def lstm_compiles_up_to(spec: LstmSpec) -> int:
 def gru_compiles_up_to(spec: GruSpec) -> int:
     """As for the LSTM. Measured as a multiple of torch.nn.GRU: 0.6 at 128 and 0.8 at 256 units."""
     return MAX_HIDDEN_SIZE if spec.reset_after and has_compiler() else 0
+
+
+OPTIONS_IN_LOOPS: dict[type[Spec], frozenset[str]] = {
+    LstmSpec: frozenset({"recurrent_dropout"}),
+    GruSpec: frozenset({"recurrent_dropout"}),
+}
+"""Options of a network that compiled loops of a cell know."""
+
+
+def options_compile_up_to(cell: Spec, options: Collection[str]) -> int:
+    """Units up to which compiled loops run where options act; what else there is, is far slower."""
+    if isinstance(cell, GruSpec) and not cell.reset_after:
+        return 0
+    known = OPTIONS_IN_LOOPS.get(type(cell), frozenset())
+    return MAX_HIDDEN_SIZE if has_compiler() and known.issuperset(options) else 0

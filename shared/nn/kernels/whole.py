@@ -23,8 +23,15 @@ def by_hand(backward: Backward) -> Backward:
 
 
 def applied(kernel: type[Function], *arguments: Any) -> Any:
-    """What a kernel makes of its arguments, known to autograd."""
-    return kernel.apply(*arguments)
+    """What a kernel makes of its arguments, known to autograd.
+
+    Without gradients nothing asks for one, not even a parameter: a kernel then keeps nothing.
+    """
+    if torch.is_grad_enabled():
+        return kernel.apply(*arguments)
+    return kernel.apply(
+        *(each.detach() if isinstance(each, Tensor) else each for each in arguments)
+    )
 
 
 def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
@@ -54,3 +61,20 @@ def before(first_BH: Tensor, h_TBH: Tensor) -> Tensor:
 def weight_gradient(dz_TBG: Tensor, h_TBH: Tensor) -> Tensor:
     """Of weights that were applied to `h_TBH` at every step: one product for all of them."""
     return dz_TBG.flatten(0, 1).t() @ h_TBH.flatten(0, 1)
+
+
+def recurrent_gradient(dz_TBG: Tensor, first_BH: Tensor | None, h_TBH: Tensor) -> Tensor:
+    """Of weights applied to the state that each step started from; None for a start at zero.
+
+    The same as `weight_gradient` of `before`, which would copy all states.
+    """
+    if len(dz_TBG) == 1:
+        first_BH = torch.zeros_like(h_TBH[0]) if first_BH is None else first_BH
+        return dz_TBG[0].t() @ first_BH
+    dweight = weight_gradient(dz_TBG[1:], h_TBH[:-1])
+    return dweight if first_BH is None else dweight.addmm_(dz_TBG[0].t(), first_BH)
+
+
+def no_mask(h_BH: Tensor) -> Tensor:
+    """In place of a mask of recurrent dropout, for compiled loops, whose arguments have one type."""
+    return h_BH.new_empty(0, h_BH.shape[1])

@@ -69,6 +69,45 @@ def test_the_path_for_whole_sequences_equals_the_equation(
     torch.testing.assert_close(results[0], results[1], atol=1e-11, rtol=0)
 
 
+@pytest.mark.parametrize("has_compiler", [False, True])
+@pytest.mark.parametrize("options", [{"recurrent_dropout": 0.5}, {"layer_norm": True}], ids=str)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_the_path_for_options_equals_the_equation(
+    cell: dict[str, Any],
+    options: dict[str, Any],
+    has_compiler: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "has_compiler", lambda: has_compiler)
+    spec = NetworkSpec.model_validate({"cell": cell}).cell
+    one = build_cell(spec, 5, 4, CellOptions(**options))
+    randomised(one)
+    x_BTI, _ = make_input(6, 6)
+    x_BTI.requires_grad_()
+    state = tuple(torch.rand_like(h).requires_grad_() for h in one.initial_state(2, x_BTI))
+    keep_BH = one.draw_mask(state[0])
+    inputs = [x_BTI, *state, *one.parameters()]
+
+    results = []
+    for path in (one.unroll, one.optional):
+        h_BTH, after = path(x_BTI, state, keep_BH)
+        loss = (h_BTH**2).sum() + sum((each**3).sum() for each in after)
+        results.append((h_BTH, after, torch.autograd.grad(loss, inputs)))
+
+    torch.testing.assert_close(results[0], results[1], atol=1e-11, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_without_gradients_a_sequence_comes_out_the_same(cell: dict[str, Any]) -> None:
+    stack = make_stack(cell, hidden_size=[4, 3])
+    x_BTI, _ = make_input(6, 6)
+
+    with torch.no_grad():
+        outputs, state = run(stack, x_BTI)
+
+    torch.testing.assert_close((outputs, state), run(stack, x_BTI), atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_every_parameter_is_used(cell: dict[str, Any]) -> None:
     stack = make_stack(cell, num_layers=2, bidirectional=True, layer_norm=True)

@@ -14,14 +14,20 @@ from shared.nn.checkpoint import weights_sha256
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
-layer = modules.LSTM(6, 24, batch_first=True)
-optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+layers = torch.nn.ModuleList([
+    modules.LSTM(6, 24, batch_first=True, recurrent_dropout=0.2),
+    modules.LSTM(24, 24, peephole=True, coupled_gates=True, batch_first=True),
+    modules.GRU(24, 24, batch_first=True),
+])
+optimizer = torch.optim.Adam(layers.parameters(), lr=0.01)
 for _ in range(5):
-    output, _ = layer(torch.randn(32, 30, 6))
+    output = torch.randn(32, 30, 6)
+    for layer in layers:
+        output, _ = layer(output)
     optimizer.zero_grad()
     output.square().sum().backward()
     optimizer.step()
-print(weights_sha256(layer.state_dict()))
+print(weights_sha256(layers.state_dict()))
 """
 
 
