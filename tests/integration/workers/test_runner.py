@@ -69,6 +69,30 @@ def test_a_second_job_of_the_same_model_becomes_its_next_version(finished: Finis
     assert first.weights_sha256 == second.weights_sha256
 
 
+def test_a_plateau_lowers_the_rate_that_the_curve_shows(finished: Finished) -> None:
+    watched = {"type": "plateau", "metric": "val/loss", "mode": "max", "patience": 1, "factor": 0.1}
+    job = finished(training={"epochs": 3, "schedule": watched})
+
+    with transaction() as db:
+        rates = [point.value for point in MetricStore(db).series(job.id, "train/lr", 100)]
+
+    # the loss falls, so that nothing beats the first epoch's: a drop after the second
+    assert rates == pytest.approx([0.001] * 16 + [0.0001] * 8)
+    assert job.latest["train/lr"] == pytest.approx(0.0001)
+
+
+def test_bf16_without_cuda_fails_and_says_what_to_do(submit: Submit) -> None:
+    job_id = submit(training={"precision": "bf16"}, max_attempts=3)
+
+    run_next(Heart("test-worker", "cpu"))
+
+    job = job_row(job_id)
+    assert (job.status, job.attempt) == ("failed", 1)
+    assert job.error is not None
+    assert (job.error["code"], job.error["class"]) == ("no_cuda", "resource")
+    assert "set training.precision to fp32" in job.error["message"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "metric"),
     [
