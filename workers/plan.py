@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from shared.data.batching import epoch_batches, num_batches
+from shared.data.batching import epoch_batches, num_batches, padding_share
 from shared.data.encoding import Encoding, TextTarget
 from shared.data.table import DatasetTable, Split
 from shared.jobs.errors import ErrorClass, JobError
@@ -39,6 +39,11 @@ class Plan:
     monitor: Monitor
     steps_per_epoch: int
     total_steps: int
+
+    def padding_share(self, epoch: int) -> float:
+        """Of an epoch of training."""
+        wanted = self.spec.training
+        return padding_share(self.splits["train"], wanted.batch_size, wanted.seed, epoch)
 
 
 def choose_device(wanted: str) -> torch.device:

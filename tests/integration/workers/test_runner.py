@@ -34,6 +34,10 @@ def test_a_job_ends_succeeded_with_curves_checkpoints_and_a_published_network(
         curves = MetricStore(db)
         assert [p.step for p in curves.series(job.id, "train/loss", 100)] == list(range(1, 25))
         assert [p.step for p in curves.series(job.id, "val/loss", 100)] == [8, 16, 24]
+        assert [p.step for p in curves.series(job.id, "train/padding_share", 9)] == [8, 16, 24]
+        norms = [p.value for p in curves.series(job.id, "train/grad_norm", 100)]
+        assert len(norms) == 24
+        assert all(norm > 0 for norm in norms)
         kept = [(row.step, row.is_best) for row, _ in CheckpointStore(db).of_job(job.id)]
         version = ModelStore(db).version(job.model_name or "")
         attempts = JobStore(db).attempts([job.id])[job.id]
