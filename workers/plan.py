@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from shared.data.batching import epoch_batches, num_batches
+from shared.data.batching import epoch_batches, num_batches, padding_share
 from shared.data.encoding import Encoding, TextTarget
 from shared.data.table import DatasetTable, Split
 from shared.jobs.errors import ErrorClass, JobError
@@ -40,6 +40,11 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
 
+    def padding_share(self, epoch: int) -> float:
+        """Of an epoch of training."""
+        wanted = self.spec.training
+        return padding_share(self.splits["train"], wanted.batch_size, wanted.seed, epoch)
+
 
 def choose_device(wanted: str) -> torch.device:
     """`auto` takes CUDA where there is one."""
@@ -54,8 +59,18 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
-    """Seed everything, build the network, and lay out the epochs."""
+    """Seed everything, build the network, and lay out the epochs.
+
+    Raises:
+        JobFailed: the device cannot do what the spec asks for.
+    """
     encoding, wanted = table.encoding, spec.training
+    if wanted.precision == "bf16" and device.type == "cpu":
+        message = (
+            "The job asks for bf16, which needs CUDA, and this worker has none; "
+            "set training.precision to fp32, or run it on a worker that has a GPU."
+        )
+        raise JobFailed(JobError("no_cuda", ErrorClass.RESOURCE, message))
     splits = {name: table.split(name) for name in ("train", "val", "test")}
     per_epoch = num_batches(splits["train"], wanted.batch_size, wanted.tbptt_steps, wanted.seed)
     total = wanted.epochs * per_epoch
@@ -74,6 +89,7 @@ def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
             epochs=wanted.epochs,
             clip_norm=wanted.clip_norm,
             device=device,
+            precision=wanted.precision,
             teacher_forcing=_teacher_forcing(spec, total_steps),
         ),
         evaluation=_evaluation(spec, encoding),

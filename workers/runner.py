@@ -142,6 +142,8 @@ class Attempt:
             self._save_if_new(metrics or self._evaluated()[0])
 
     def _epoch_ended(self, step: Step) -> dict[str, float]:
+        padding = {"train/padding_share": self.plan.padding_share(step.epoch)}
+        self.recorder.metrics(padding, step.number, step.number / self.plan.steps_per_epoch)
         metrics, is_best = self._evaluated()
         self.recorder.epoch_ended()
         if is_best or (step.epoch + 1) % self.spec.checkpoint.every_epochs == 0:

@@ -98,6 +98,19 @@ def num_batches(split: Split, batch_size: int, tbptt_steps: int | None, seed: in
     return sum(-(-steps // tbptt_steps) for steps in longest)
 
 
+def padding_share(split: Split, batch_size: int, seed: int, epoch: int) -> float:
+    """Share of an epoch's steps, of inputs and of texts to be written, that only fill up a batch."""
+    if split.encoding.stream:
+        return 0.0
+    batches = shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, epoch]))
+    columns = [split.lengths - 1 if split.encoding.target.kind == "next" else split.lengths]
+    if split.targets is not None and split.encoding.generates:
+        columns.append(split.targets.lengths + 1)
+    real = sum(int(lengths.sum()) for lengths in columns)
+    filled = sum(len(rows) * int(lengths[rows].max()) for rows in batches for lengths in columns)
+    return 1.0 - real / filled
+
+
 def collate(split: Split, rows: Array) -> Batch:
     """Pad the rows into one batch; for next-step prediction the target is the input shifted."""
     inputs = [split.input(int(row)) for row in rows]

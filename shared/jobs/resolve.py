@@ -234,6 +234,8 @@ def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
         )
     if encoding.stream and dataset.num_elements <= training.batch_size:
         yield "training.batch_size", "The stream has fewer elements than lanes; use a smaller one."
+    if training.precision == "bf16" and spec.resources.device == "cpu":
+        yield "training.precision", "bf16 needs CUDA; use fp32, or another resources.device."
     yield from _watching_faults(spec, dataset)
 
 

@@ -107,7 +107,9 @@ class TrainingSpec(Spec):
     """How the learning rate moves from step to step."""
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the whole gradient; null = not clipped."""
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: matrix products outside of recurrences are lowered, on CUDA only; weights, states, losses
+    and evaluations stay in fp32."""
     early_stopping: EarlyStoppingSpec | None = None
 
 

@@ -1,6 +1,7 @@
 """The training loop. It yields every step; the caller decides what to record, save or stop."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -52,6 +53,8 @@ class Training:
     epochs: int
     clip_norm: float | None
     device: torch.device
+    precision: str = "fp32"
+    """Of matrix products: fp32, or bf16 where states do not depend on it."""
     teacher_forcing: TeacherForcing = field(default_factory=TeacherForcing)
     position: Position = field(default_factory=Position)
 
@@ -87,13 +90,18 @@ def _remaining(batches: Iterator[Batch], num_done: int) -> Iterator[tuple[Batch,
         current = following
 
 
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
     network, position = training.network, training.position
     network.train()
     taught = training.teacher_forcing.at(position.step + 1)
     carried = position.carried
-    real, position.carried = run_batch(network, batch, training.device, carried, taught)
-    loss = training.loss(real.output, real.target).mean()
+    with autocast(training.device, training.precision):
+        real, position.carried = run_batch(network, batch, training.device, carried, taught)
+    loss = training.loss(real.output.float(), real.target).mean()
 
     training.optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -23,7 +23,12 @@ from services.client.commands.output import cell_text, duration, err, line, note
 TICK_S = 1.0
 LINE_EVERY_S = 5.0
 MAIN_METRICS = ("train/loss", "val/loss", "val/accuracy", "val/token_accuracy", "val/mae")
-FOR_CHARTS = ("train/grad_norm", "train/lr", "train/examples_per_s")  # too much for a line
+FOR_CHARTS = (  # too much for a line
+    "train/grad_norm",
+    "train/lr",
+    "train/examples_per_s",
+    "train/padding_share",
+)
 T = TypeVar("T")
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shared.nn.kernels.whole import without_autocast
+
 State = tuple[Tensor, ...]
 """What a step hands to the next, each tensor (B, H), the output first: (h,) or (h, c)."""
 
@@ -100,7 +102,13 @@ class Cell(nn.Module, ABC):
         return functional.dropout(torch.ones_like(h_BH), self.options.recurrent_dropout)
 
     def run(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
-        """As `forward`, with the mask of a sequence that other parts of it share."""
+        """As `forward`, with the mask of a sequence that other parts of it share.
+
+        Under autocast a kernel's product of the inputs may be lowered; states never are.
+        """
+        if torch.is_autocast_enabled(x_BTI.device.type):
+            kind = self.weight_ih.dtype
+            x_BTI, state = x_BTI.to(kind), tuple(tensor.to(kind) for tensor in state)
         if self.options.layer_norm or keep_BH is not None:
             return self.optional(x_BTI, state, keep_BH)
         return self.sequence(x_BTI, state)
@@ -119,9 +127,10 @@ class Cell(nn.Module, ABC):
         """Step after step; the reference that every faster path is compared with."""
         recur = self._recurrence(keep_BH)
         outputs = []
-        for x_BG in self.input_share(x_BTI).unbind(1):
-            state = self.step(x_BG, state, recur)
-            outputs.append(state[0])
+        with without_autocast(x_BTI):
+            for x_BG in self.input_share(x_BTI).unbind(1):
+                state = self.step(x_BG, state, recur)
+                outputs.append(state[0])
         return torch.stack(outputs, 1), state
 
     def input_share(self, x_BTI: Tensor) -> Tensor:

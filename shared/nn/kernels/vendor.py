@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shared.nn.kernels.whole import without_autocast
+
 State = tuple[Tensor, ...]
 Weights = Sequence[Tensor]
 """W_ih, W_hh, b_ih, b_hh, in torch's gate order."""
@@ -15,7 +17,8 @@ def run_simple(
     kernel: Callable[..., Any], x_BTI: Tensor, state: State, weights: Weights
 ) -> tuple[Tensor, State]:
     """torch.gru, torch.rnn_tanh or torch.rnn_relu: all h_BTH, and the last."""
-    h_BTH, h_1BH = kernel(x_BTI, state[0].unsqueeze(0), *_arguments(weights))
+    with without_autocast(x_BTI):
+        h_BTH, h_1BH = kernel(x_BTI, state[0].unsqueeze(0), *_arguments(weights))
     return h_BTH, (h_1BH.squeeze(0),)
 
 
@@ -23,7 +26,8 @@ def run_lstm(x_BTI: Tensor, state: State, weights: Weights) -> tuple[Tensor, Sta
     """All h_BTH, and the last h and c."""
     h_BH, c_BH = state
     before = (h_BH.unsqueeze(0), c_BH.unsqueeze(0))
-    h_BTH, h_1BH, c_1BH = torch.lstm(x_BTI, before, *_arguments(weights))
+    with without_autocast(x_BTI):
+        h_BTH, h_1BH, c_1BH = torch.lstm(x_BTI, before, *_arguments(weights))
     return h_BTH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
 
 

@@ -6,6 +6,7 @@ weights and biases (one product each). z_TBG is the kernel's to write on.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -22,21 +23,21 @@ def by_hand(backward: Backward) -> Backward:
     return cast(Backward, once_differentiable(backward))
 
 
-def applied(kernel: type[Function], *arguments: Any) -> Any:
-    """What a kernel makes of its arguments, known to autograd.
+def applied(kernel: type[Function], z: Tensor, *arguments: Any) -> Any:
+    """What a kernel makes of its arguments, known to autograd; tensors in the type of the first.
 
     Without gradients nothing asks for one, not even a parameter: a kernel then keeps nothing.
     """
+    alike = [z, *(each.to(z.dtype) if isinstance(each, Tensor) else each for each in arguments)]
     if torch.is_grad_enabled():
-        return kernel.apply(*arguments)
-    return kernel.apply(
-        *(each.detach() if isinstance(each, Tensor) else each for each in arguments)
-    )
+        return kernel.apply(*alike)
+    return kernel.apply(*(each.detach() if isinstance(each, Tensor) else each for each in alike))
 
 
 def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
-    """z_TBG in memory of its own, the steps one after the other."""
-    return linear(x_BTI.transpose(0, 1).contiguous(), weight_GI, bias_G)
+    """z_TBG in memory of its own, the steps one after the other; under autocast, too, in the type
+    of the weights, which is that of states."""
+    return linear(x_BTI.transpose(0, 1).contiguous(), weight_GI, bias_G).to(weight_GI.dtype)
 
 
 def suits_loops(x: Tensor) -> bool:
@@ -51,6 +52,14 @@ def batch_first(h_TBH: Tensor) -> Tensor:
 def last(h_BTH: Tensor) -> tuple[Tensor]:
     """The state after the last step, which does not keep the whole sequence in memory."""
     return (h_BTH[:, -1].clone(),)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """For what follows states: in the type they have, which a rounding at each step would spoil.
+
+    torch's own kernels need it most: autocast has cuDNN work in float16, whatever it was asked for.
+    """
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def before(first_BH: Tensor, h_TBH: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ MISTAKES: list[tuple[str, Changes, str]] = [
     ("a metric of another target", training(early_stopping={"metric": "val/perplexity"}), "training.early_stopping.metric"),
     ("no patience", training(early_stopping={"patience": 0}), "training.early_stopping.patience"),
     ("half precision", training(precision="fp16"), "training.precision"),
+    ("bf16 on a CPU", {"training": {"precision": "bf16"}, "resources": {"device": "cpu"}}, "training.precision"),
     ("a negative seed", training(seed=-1), "training.seed"),
     ("a seed of 64 bits", training(seed=2**63), "training.seed"),
     ("a huge number", training(max_steps=10**40), "training.max_steps"),

@@ -34,6 +34,10 @@ def test_a_job_ends_succeeded_with_curves_checkpoints_and_a_published_network(
         curves = MetricStore(db)
         assert [p.step for p in curves.series(job.id, "train/loss", 100)] == list(range(1, 25))
         assert [p.step for p in curves.series(job.id, "val/loss", 100)] == [8, 16, 24]
+        assert [p.step for p in curves.series(job.id, "train/padding_share", 9)] == [8, 16, 24]
+        norms = [p.value for p in curves.series(job.id, "train/grad_norm", 100)]
+        assert len(norms) == 24
+        assert all(norm > 0 for norm in norms)
         kept = [(row.step, row.is_best) for row, _ in CheckpointStore(db).of_job(job.id)]
         version = ModelStore(db).version(job.model_name or "")
         attempts = JobStore(db).attempts([job.id])[job.id]
@@ -67,6 +71,30 @@ def test_a_second_job_of_the_same_model_becomes_its_next_version(finished: Finis
 
     assert (first.model_version, second.model_version) == (1, 2)
     assert first.weights_sha256 == second.weights_sha256
+
+
+def test_a_plateau_lowers_the_rate_that_the_curve_shows(finished: Finished) -> None:
+    watched = {"type": "plateau", "metric": "val/loss", "mode": "max", "patience": 1, "factor": 0.1}
+    job = finished(training={"epochs": 3, "schedule": watched})
+
+    with transaction() as db:
+        rates = [point.value for point in MetricStore(db).series(job.id, "train/lr", 100)]
+
+    # the loss falls, so that nothing beats the first epoch's: a drop after the second
+    assert rates == pytest.approx([0.001] * 16 + [0.0001] * 8)
+    assert job.latest["train/lr"] == pytest.approx(0.0001)
+
+
+def test_bf16_without_cuda_fails_and_says_what_to_do(submit: Submit) -> None:
+    job_id = submit(training={"precision": "bf16"}, max_attempts=3)
+
+    run_next(Heart("test-worker", "cpu"))
+
+    job = job_row(job_id)
+    assert (job.status, job.attempt) == ("failed", 1)
+    assert job.error is not None
+    assert (job.error["code"], job.error["class"]) == ("no_cuda", "resource")
+    assert "set training.precision to fp32" in job.error["message"]
 
 
 @pytest.mark.parametrize(

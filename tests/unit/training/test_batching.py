@@ -1,6 +1,7 @@
 """Batches: every record once an epoch, similar lengths together, chunks and lanes without a gap."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,10 +11,16 @@ from shared.data.batching import (
     epoch_batches,
     eval_batches,
     num_batches,
+    padding_share,
     shuffled_rows,
     stream_batches,
 )
-from tests.unit.training.builders import builtin_table, make_table, ragged_series
+from tests.unit.training.builders import (
+    builtin_table,
+    make_table,
+    ragged_series,
+    reversed_words,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -42,6 +49,34 @@ def test_batches_of_similar_length_waste_little_on_padding() -> None:
     random = list(np.random.default_rng(1).permutation(4000).reshape(-1, 32))
     assert share_of_padding(grouped) < 0.2
     assert share_of_padding(random) > 0.5
+
+
+@pytest.mark.parametrize("tbptt_steps", [None, 3])
+@pytest.mark.parametrize("kind", ["next", "labels", "texts"])
+def test_the_share_of_padding_is_that_of_the_batches_of_the_epoch(
+    kind: str, tbptt_steps: int | None
+) -> None:
+    series = ragged_series()
+    table = {
+        "next": make_table(series),
+        "labels": make_table(series, ["long" if len(s) > 6 else "short" for s in series]),
+        "texts": reversed_words(),
+    }[kind]
+    split = table.split("train")
+
+    real = filled = 0
+    for batch in epoch_batches(split, 4, tbptt_steps if kind == "next" else None, 1, 2):
+        real += batch.num_elements
+        filled += batch.x.shape[0] * batch.x.shape[1]
+        if batch.target_lengths is not None:
+            real += int(batch.target_lengths.sum())
+            filled += batch.y.size
+    assert 0 < real < filled
+    assert padding_share(split, 4, 1, 2) == pytest.approx(1 - real / filled)
+
+
+def test_a_stream_has_no_padding() -> None:
+    assert padding_share(builtin_table("pydocs").split("val"), 7, 1, 0) == 0.0
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
