@@ -1,21 +1,23 @@
-"""What training says of itself, gathered and written about once a second."""
+"""What training says of itself, gathered, and written about once a second behind its back."""
 
 import math
 import statistics
 import time
 from collections import deque
-from datetime import UTC, datetime
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import torch
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shared.db.events import EventStore
-from shared.db.metrics import MetricStore, Point
+from shared.db.metrics import MetricStore
 from shared.db.tables import JobRow
 from shared.jobs.errors import ErrorClass, JobError
+from workers.behind import Behind
 from workers.lease import Lease
+from workers.pending import Pending
 from workers.plan import JobFailed, Plan
 from workers.training.loop import Step
 
@@ -31,23 +33,30 @@ class Recorder:
         self.plan, self.lease = plan, lease
         self.latest = dict(latest)
         self.best: dict[str, Any] | None = None
-        self.steps: list[Step] = []
-        self.points: list[Point] = []
+        self.pending = Pending()
+        self.behind = Behind()
         self.flushed_at = self.epoch_started_at = time.monotonic()
         self.epoch_s: deque[float] = deque(maxlen=EPOCHS_FOR_ETA + 1)
         self.steps_per_s: float | None = None
         self.last_grad_norm = math.nan
 
     def step(self, step: Step) -> None:
-        self.steps.append(step)
+        """Take note of a step; once a second, write behind training what was noted.
+
+        Raises:
+            JobFailed: a loss is not finite any more.
+            LeaseLost: what was written behind met another owner.
+        """
+        self.behind.check()
+        self.pending.steps.append(step)
         is_due = time.monotonic() - self.flushed_at >= FLUSH_EVERY_S
-        if is_due or len(self.steps) >= MAX_PENDING:
-            self.flush()
+        is_full = len(self.pending.steps) >= MAX_PENDING
+        if is_full or (is_due and not self.behind.is_busy()):
+            self._flush(self.behind.start)
 
     def metrics(self, metrics: dict[str, float], step: int, epoch: float) -> None:
         """Values of one evaluation."""
-        now = datetime.now(UTC)
-        self.points += [Point(name, step, epoch, value, now) for name, value in metrics.items()]
+        self.pending.measured.append((metrics, step, epoch, time.time()))
         self.latest |= {name: _json(value) for name, value in metrics.items()}
 
     def epoch_ended(self) -> None:
@@ -56,30 +65,47 @@ class Recorder:
         self.epoch_started_at = now
 
     def flush(self) -> None:
-        """Write what is pending in one fenced transaction.
+        """Write what is pending, and return when it is written.
 
         Raises:
             JobFailed: a loss is not finite any more.
         """
+        self.behind.wait()
+        self._flush(lambda work: work())
+
+    def _flush(self, run: Callable[[Callable[[], None]], None]) -> None:
         bad = self._drain_steps()
-        points, self.points = self.points, []
+        pending, self.pending = self.pending, Pending()
         progress = self.progress() if bad is None else {**self.progress(), "step": bad}
+        run(partial(self._write, pending, progress, dict(self.latest), self.best))
+        if bad is not None:
+            self.behind.wait()
+            raise JobFailed(_not_finite(bad, self.last_grad_norm, self.plan))
+
+    def _write(
+        self,
+        pending: Pending,
+        progress: dict[str, Any],
+        latest: dict[str, Any],
+        best: dict[str, Any] | None,
+    ) -> None:
+        """One fenced transaction."""
+        curves = pending.curves(self.plan.steps_per_epoch)
 
         def work(db: Session, job: JobRow) -> None:
-            MetricStore(db).add(job.id, points)
-            job.progress, job.latest = progress, self.latest
-            job.best = self.best or job.best
-            if points:
-                said = {p.name: _json(p.value) for p in points}
-                EventStore(db).add(job.id, "metric", {"step": points[-1].step, "values": said})
+            MetricStore(db).add_curves(job.id, curves)
+            job.progress, job.latest = progress, latest
+            job.best = best or job.best
+            if curves:
+                said = {curve.name: _json(float(curve.values[-1])) for curve in curves}
+                step = max(int(curve.steps[-1]) for curve in curves)
+                EventStore(db).add(job.id, "metric", {"step": step, "values": said})
 
         try:
             self.lease.write(work)
         except IntegrityError:
             # the first try was committed and only its answer was lost: all points are there
             self.lease.write(lambda db, job: None)
-        if bad is not None:
-            raise JobFailed(_not_finite(bad, self.last_grad_norm, self.plan))
 
     def progress(self) -> dict[str, Any]:
         position, epochs = self.plan.training.position, self.plan.training.epochs
@@ -106,43 +132,35 @@ class Recorder:
         return steps_left / self.steps_per_s if self.steps_per_s else None
 
     def _drain_steps(self) -> int | None:
-        """Turn pending steps into points; the number of the first step without a finite loss."""
-        steps, self.steps = self.steps, []
+        """Read the pending steps' tensors; the number of the first step without a finite loss."""
         now = time.monotonic()
         elapsed_s, self.flushed_at = now - self.flushed_at, now
-        if not steps:
+        if not self.pending.steps:
             return None
-        values = torch.stack([t for s in steps for t in (s.loss.float(), s.grad_norm.float())])
-        losses, norms = values.view(-1, 2).T.tolist()
-        bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is not None:
-            self.last_grad_norm = norms[bad - 1] if bad else self.last_grad_norm
-            steps, losses, norms = steps[: bad + 1], losses[: bad + 1], norms[: bad + 1]
+        bad = self._cut_at(self.pending.read())
+        steps, norms = self.pending.steps, self.pending.norms
         self.steps_per_s = len(steps) / max(elapsed_s, 1e-9)
-        self._add_points(steps, losses, norms)
         rate = sum(step.num_sequences for step in steps) / max(elapsed_s, 1e-9)
         last = steps[-1]
-        self.metrics({"train/examples_per_s": rate}, last.number, self._epoch_of(last.number))
+        epoch = last.number / self.plan.steps_per_epoch
+        self.metrics({"train/examples_per_s": rate}, last.number, epoch)
+        self.latest |= {
+            "train/loss": _json(float(self.pending.losses[-1])),
+            "train/grad_norm": _json(float(norms[-1])),
+            "train/lr": last.lr,
+        }
         if bad is not None:
             return last.number
-        self.last_grad_norm = norms[-1]
+        self.last_grad_norm = float(norms[-1])
         return None
 
-    def _add_points(self, steps: list[Step], losses: list[float], norms: list[float]) -> None:
-        now = datetime.now(UTC)
-        for step, loss, norm in zip(steps, losses, norms, strict=True):
-            epoch = self._epoch_of(step.number)
-            for name, value in (
-                ("train/loss", loss),
-                ("train/grad_norm", norm),
-                ("train/lr", step.lr),
-            ):
-                self.points.append(Point(name, step.number, epoch, value, now))
-        last = {"train/loss": losses[-1], "train/grad_norm": norms[-1], "train/lr": steps[-1].lr}
-        self.latest |= {name: _json(value) for name, value in last.items()}
-
-    def _epoch_of(self, step: int) -> float:
-        return step / self.plan.steps_per_epoch
+    def _cut_at(self, bad: int | None) -> int | None:
+        """Keep no step after the one whose loss is not finite, and the norm before it."""
+        if bad is not None:
+            if bad:
+                self.last_grad_norm = float(self.pending.norms[bad - 1])
+            self.pending.cut(bad + 1)
+        return bad
 
 
 def _json(value: float) -> float | None:

@@ -104,6 +104,7 @@ class JobRow(Row):
     device: Mapped[str]  # asked for: auto | cpu | cuda
     priority: Mapped[int] = mapped_column(SmallInteger)
     estimate: Mapped[dict[str, Any]]
+    request_id: Mapped[str | None]  # of the request that submitted it
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     queued_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
@@ -169,15 +170,43 @@ class EventRow(Row):
 
 
 class MetricRow(Row):
-    """One point of one curve. Narrow on purpose: a job may have a million."""
+    """One point of one curve. Narrow on purpose: a job may have a million.
+
+    No foreign key: to look it up for each point takes as long as to write it, and the lock of its
+    job, which every writer holds, says the same. A trigger deletes the points of a deleted job.
+    """
 
     __tablename__ = "metrics"
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     value: Mapped[float] = mapped_column(Double)
     epoch: Mapped[float] = mapped_column(Double)
     time: Mapped[datetime]
+
+
+class MetricBlockRow(Row):
+    """The extremes of one curve within 128 steps; a long curve is drawn from these."""
+
+    __tablename__ = "metric_blocks"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    block: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # step // 128
+    num: Mapped[int]
+    min_value: Mapped[float | None] = mapped_column(Double)  # of the finite ones
+    min_step: Mapped[int | None] = mapped_column(BigInteger)
+    max_value: Mapped[float | None] = mapped_column(Double)
+    max_step: Mapped[int | None] = mapped_column(BigInteger)
+    odd_step: Mapped[int | None] = mapped_column(BigInteger)  # the first that is not finite
+
+
+class CounterRow(Row):
+    """What happened so far, for Prometheus: it only grows, also when jobs are deleted."""
+
+    __tablename__ = "counters"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)  # "" where the name has no labels
+    value: Mapped[int] = mapped_column(BigInteger)
 
 
 class CheckpointRow(Row):

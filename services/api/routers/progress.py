@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -35,7 +35,7 @@ from shared.jobs.states import FINAL
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["progress"], responses=NOT_FOUND)
 POLL_S = 0.25
 BATCH = 200
-CSV_BUFFER_BYTES = 64 * 1024
+CSV_PAGE = 2000  # points, about 150 kB
 
 
 def existing_job(job_id: str) -> str:
@@ -152,17 +152,26 @@ def _series(store: MetricStore, job_id: str, name: str, max_points: int) -> Seri
 
 
 def _csv(job_id: str, names: list[str]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["name", "step", "epoch", "value", "time"])
+    """Text a page at a time, each read in a transaction of its own: a slow client holds none."""
+    yield _csv_text([("name", "step", "epoch", "value", "time")])
     with transaction() as db:
-        for row in MetricStore(db).rows(job_id, names):
-            writer.writerow(_csv_row(row))
-            if buffer.tell() > CSV_BUFFER_BYTES:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-    yield buffer.getvalue()
+        chosen = names or MetricStore(db).names(job_id)
+    for name in chosen:
+        after = -1
+        while rows := _csv_page(job_id, name, after):
+            yield _csv_text(map(_csv_row, rows))
+            after = rows[-1].step
+
+
+def _csv_page(job_id: str, name: str, after: int) -> Sequence[Any]:
+    with transaction() as db:
+        return MetricStore(db).page(job_id, name, after, CSV_PAGE)
+
+
+def _csv_text(rows: Iterable[Sequence[object]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue()
 
 
 def _csv_row(row: Any) -> tuple[object, ...]:
