@@ -28,9 +28,18 @@ FROM python:3.11-slim
 RUN groupadd --gid 10001 unroll \
     && useradd --uid 10001 --gid unroll --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin unroll
 COPY --from=build /opt/unroll /opt/unroll
+# torch for CUDA brings Triton, which compiles what starts our kernels on a GPU with a C compiler.
+# No versions: Debian's mirrors hold none but the newest of a release.
+# hadolint ignore=DL3008
+RUN if [ -d /opt/unroll/lib/python3.11/site-packages/triton ]; then \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends gcc libc6-dev \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi
 # No bytecode: the root file system may be read-only.
-# numba keeps what it compiled in NUMBA_CACHE_DIR; the rest of the image is not the user's to write to
-ENV PATH=/opt/unroll/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/numba
+# numba and Triton keep what they compiled under /tmp; the rest is not the user's to write to
+ENV PATH=/opt/unroll/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    NUMBA_CACHE_DIR=/tmp/numba TRITON_CACHE_DIR=/tmp/triton
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000 8001

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.nn.kernels.limits import (
+    WALKED_UP_TO,
     gru_compiles_up_to,
+    has_triton,
     lstm_compiles_up_to,
     options_compile_up_to,
 )
 from shared.nn.spec import (
     CELL_SPECS,
+    MAX_HIDDEN_SIZE,
     WITHOUT_RECURRENT_PRODUCT,
     Attention,
     Condition,
@@ -48,6 +51,8 @@ class Kernel:
     options: tuple[tuple[str, Any], ...] = ()
     compiled_up_to: Callable[[Any], int] = lambda cell: 0
     """Units up to which compiled loops take its place on a CPU."""
+    triton_up_to: int = 0
+    """Units up to which ours in Triton takes its place on a GPU, where Triton is installed."""
 
     def fits(self, cell: Spec) -> bool:
         return all(getattr(cell, name) == value for name, value in self.options)
@@ -55,8 +60,12 @@ class Kernel:
     def on_cpu(self, cell: Spec, units: int) -> str:
         return COMPILED if units <= self.compiled_up_to(cell) else self.cpu
 
+    def on_cuda(self, units: int) -> str:
+        return TRITON if has_triton() and units <= self.triton_up_to else self.cuda
+
 
 COMPILED = "unroll.compiled"  # a loop over time that numba compiles
+TRITON = "unroll.triton"  # whole sequences on a GPU, compiled by Triton
 OWN = "unroll.kernels"  # torch operations with a derivative written by hand
 
 
@@ -93,10 +102,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="J. L. Elman (1990), Finding structure in time, Cognitive Science 14",
         size=lambda cell: Size(1, biases=2),
-        kernels=(
-            Kernel(OWN, OWN, (("activation", "sigmoid"),)),
-            Kernel(OWN, "torch.nn.RNN"),
-        ),
+        kernels=(Kernel(OWN, "torch.nn.RNN"),),
     ),
     "jordan": CellCard(
         title="Jordan's network, which feeds its output back",
@@ -108,7 +114,7 @@ CARDS: dict[str, CellCard] = {
             "sequential machine, Proceedings of the Cognitive Science Society 8"
         ),
         size=lambda cell: Size(1, vectors=1, squares=1),
-        kernels=(Kernel(OWN, OWN),),
+        kernels=(Kernel(OWN, OWN, triton_up_to=WALKED_UP_TO),),
     ),
     "lstm": CellCard(
         title="Long short-term memory with a forget gate",
@@ -127,7 +133,7 @@ CARDS: dict[str, CellCard] = {
         ),
         size=_lstm_size,
         kernels=(
-            Kernel(OWN, OWN, (("peephole", True),), lstm_compiles_up_to),
+            Kernel(OWN, OWN, (("peephole", True),), lstm_compiles_up_to, WALKED_UP_TO),
             Kernel("torch.nn.LSTM", "torch.nn.LSTM", (), lstm_compiles_up_to),
         ),
     ),
@@ -146,7 +152,7 @@ CARDS: dict[str, CellCard] = {
         ),
         size=lambda cell: Size(3, biases=2),
         kernels=(
-            Kernel(OWN, OWN, (("reset_after", False),)),
+            Kernel(OWN, OWN, (("reset_after", False),), triton_up_to=WALKED_UP_TO),
             Kernel(OWN, "torch.nn.GRU", (), gru_compiles_up_to),
         ),
     ),
@@ -160,7 +166,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="G.-B. Zhou et al. (2016), Minimal gated unit for RNNs, arXiv:1603.09420",
         size=lambda cell: Size(2),
-        kernels=(Kernel(OWN, OWN),),
+        kernels=(Kernel(OWN, OWN, triton_up_to=WALKED_UP_TO),),
     ),
     "mingru": CellCard(
         title="minGRU, whose gate sees the input alone",
@@ -169,7 +175,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
         size=lambda cell: Size(2, recurrent=False),
-        kernels=(Kernel(OWN, OWN),),
+        kernels=(Kernel(OWN, OWN, triton_up_to=MAX_HIDDEN_SIZE),),
     ),
     "minlstm": CellCard(
         title="minLSTM, whose gates see the input alone and sum to one",
@@ -178,7 +184,7 @@ CARDS: dict[str, CellCard] = {
         num_states=1,
         reference="L. Feng et al. (2024), Were RNNs all we needed?, arXiv:2410.01201",
         size=lambda cell: Size(3, recurrent=False),
-        kernels=(Kernel(OWN, OWN),),
+        kernels=(Kernel(OWN, OWN, triton_up_to=MAX_HIDDEN_SIZE),),
     ),
 }
 
@@ -209,6 +215,7 @@ def _describe(name: str, spec: type[Spec], card: CellCard) -> dict[str, Any]:
                     "cpu": row.cpu,
                     "cuda": row.cuda,
                     "compiled_up_to": row.compiled_up_to(spec(**dict(row.options))),
+                    "triton_up_to": row.triton_up_to,
                 }
                 for row in card.kernels
             ),
@@ -241,9 +248,11 @@ def kernel_of(spec: NetworkSpec, device: str = "cpu", mapping: Mapping | None = 
         compiles = device == "cpu" and options_compile_up_to(spec.cell, options)
         return COMPILED if compiles else PLAIN
     kernel = _kernel(CARDS[spec.cell.type], spec.cell)
-    if device == "cuda":
-        return kernel.cuda
-    return ", ".join(dict.fromkeys(kernel.on_cpu(spec.cell, units) for units in spec.layer_sizes))
+    names = (
+        kernel.on_cuda(units) if device == "cuda" else kernel.on_cpu(spec.cell, units)
+        for units in spec.layer_sizes
+    )
+    return ", ".join(dict.fromkeys(names))
 
 
 def _kernel(card: CellCard, cell: Spec) -> Kernel:

@@ -6,7 +6,7 @@ from torch import Tensor
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.elman import run_elman
-from shared.nn.kernels.vendor import run_simple
+from shared.nn.kernels.vendor import run_sigmoid, run_simple
 from shared.nn.kernels.whole import last
 from shared.nn.spec import ElmanSpec
 
@@ -31,9 +31,11 @@ class ElmanCell(Cell):
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         activation = self.spec.activation
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         if x_BTI.is_cuda and activation in VENDOR:
-            weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
             return run_simple(VENDOR[activation], x_BTI, state, weights)
+        if x_BTI.is_cuda and activation == "sigmoid":
+            return run_sigmoid(x_BTI, state, weights)
         h_BTH = run_elman(
             x_BTI,
             state[0],

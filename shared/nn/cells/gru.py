@@ -14,7 +14,7 @@ from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.gru import run_gru
 from shared.nn.kernels.limits import gru_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.vendor import run_simple
-from shared.nn.kernels.whole import last, suits_loops
+from shared.nn.kernels.whole import last, suits_loops, suits_walking
 from shared.nn.spec import GruSpec
 
 
@@ -48,6 +48,12 @@ class GruCell(Cell):
         is_vendors = x_BTI.is_cuda or not torch.is_grad_enabled()  # ours wins in training
         if is_vendors and self.spec.reset_after:
             return run_simple(torch.gru, x_BTI, state, weights)
+        if not self.spec.reset_after and suits_walking(x_BTI, self.weight_hh):
+            from shared.nn.kernels.gpu.gru import run_walked_gru  # no Triton without CUDA
+
+            own = (self.weight_ih, self.weight_hh, self.bias_ih + self.bias_hh)
+            h_BTH = run_walked_gru(x_BTI, state[0], own)
+            return h_BTH, last(h_BTH)
         h_BTH = run_gru(x_BTI, state[0], weights, reset_after=self.spec.reset_after)
         return h_BTH, last(h_BTH)
 

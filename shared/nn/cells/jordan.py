@@ -10,7 +10,7 @@ from torch.nn import functional
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.jordan import run_jordan
-from shared.nn.kernels.whole import last
+from shared.nn.kernels.whole import last, suits_walking
 from shared.nn.spec import JordanSpec
 
 
@@ -41,5 +41,10 @@ class JordanCell(Cell):
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.weight_ho, self.bias_ho)
         activations = (self.spec.activation, self.spec.output_activation)
-        y_BTH = run_jordan(x_BTI, state[0], weights, activations)
+        if suits_walking(x_BTI, self.weight_hh):
+            from shared.nn.kernels.gpu.jordan import run_walked_jordan  # no Triton without CUDA
+
+            y_BTH = run_walked_jordan(x_BTI, state[0], weights, activations)
+        else:
+            y_BTH = run_jordan(x_BTI, state[0], weights, activations)
         return y_BTH, last(y_BTH)

@@ -16,7 +16,7 @@ from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.limits import lstm_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
-from shared.nn.kernels.whole import suits_loops
+from shared.nn.kernels.whole import suits_loops, suits_walking
 from shared.nn.spec import LstmSpec
 
 
@@ -73,6 +73,10 @@ class LstmCell(Cell):
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh
             own = (self.weight_ih, self.weight_hh, bias, self.peepholes)
+            if suits_walking(x_BTI, self.weight_hh):
+                from shared.nn.kernels.gpu.lstm import run_walked_lstm  # no Triton without CUDA
+
+                return run_walked_lstm(x_BTI, state, own)
             return run_peephole_lstm(x_BTI, state, own)
         weights: list[Tensor] = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
         if self.spec.coupled_gates:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.mgu import run_mgu
-from shared.nn.kernels.whole import last
+from shared.nn.kernels.whole import last, suits_walking
 from shared.nn.spec import MguSpec
 
 
@@ -33,5 +33,10 @@ class MguCell(Cell):
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih)
-        h_BTH = run_mgu(x_BTI, state[0], weights)
+        if suits_walking(x_BTI, self.weight_hh):
+            from shared.nn.kernels.gpu.gru import run_walked_gru  # no Triton without CUDA
+
+            h_BTH = run_walked_gru(x_BTI, state[0], weights)
+        else:
+            h_BTH = run_mgu(x_BTI, state[0], weights)
         return h_BTH, last(h_BTH)

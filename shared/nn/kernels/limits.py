@@ -1,16 +1,37 @@
-"""Where compiled loops run and up to which size they pay; imports neither torch nor numba."""
+"""Where compiled kernels run and up to which size they pay; imports no torch, numba or Triton."""
 
+import os
 import platform
+import shutil
 import sys
+import sysconfig
 from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from shared.nn.spec import MAX_HIDDEN_SIZE, GruSpec, LstmSpec, Spec
 
 PLAIN_LSTM_UP_TO = 256
 """Units. Measured with one thread, which trainings of this size get, as a multiple of torch.nn.LSTM:
 0.94 at 128, 0.89 at 256 (`benchmarks.cells --quick --threads 1`); with two threads it is above 1."""
+
+WALKED_UP_TO = 512
+"""Units. Estimated, not measured: a multiprocessor that walks the steps of its rows reads all
+recurrent weights at each, some 4 MiB for four gates of this size. At 64 bytes a cycle that takes
+50 µs, about as long as a GPU waits for the ten operations of torch that it replaces."""
+
+
+@cache
+def has_triton() -> bool:
+    """Whether kernels for a GPU can be compiled.
+
+    torch built for CUDA brings Triton along, and Triton wants a C compiler and Python's headers,
+    for what starts its kernels.
+    """
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    has_headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    return find_spec("triton") is not None and compiler is not None and has_headers
 
 
 @cache

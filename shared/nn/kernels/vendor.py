@@ -22,6 +22,18 @@ def run_simple(
     return h_BTH, (h_1BH.squeeze(0),)
 
 
+def run_sigmoid(x_BTI: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    """An elman with σ(z) = (tanh(z/2) + 1)/2 as one with tanh: its state u is 2 h - 1.
+
+    z/2 = W/2 x + U/4 u + (b + U 1/2)/2.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    bias = (bias_hh + weight_hh.sum(1) / 2) / 2
+    rescaled = (weight_ih / 2, weight_hh / 4, bias_ih / 2, bias)
+    u_BTH, (u_BH,) = run_simple(torch.rnn_tanh, x_BTI, (state[0] * 2 - 1,), rescaled)
+    return (u_BTH + 1) / 2, ((u_BH + 1) / 2,)
+
+
 def run_lstm(x_BTI: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
     """All h_BTH, and the last h and c."""
     h_BH, c_BH = state

@@ -15,6 +15,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from shared.nn.kernels.limits import WALKED_UP_TO, has_triton
+
 Backward = TypeVar("Backward", bound=Callable[..., Any])
 
 
@@ -43,6 +45,16 @@ def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
 def suits_loops(x: Tensor) -> bool:
     """Whether compiled loops can work on it: in main memory, in a type that BLAS knows."""
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def suits_triton(x: Tensor, weight: Tensor) -> bool:
+    """Whether our kernels for a GPU can work on it: weights in float32, perhaps under autocast."""
+    return x.is_cuda and weight.dtype == torch.float32 and has_triton()
+
+
+def suits_walking(x: Tensor, weight_GH: Tensor) -> bool:
+    """Whether a program on the GPU may walk all steps, instead of an operation of torch at each."""
+    return suits_triton(x, weight_GH) and weight_GH.shape[1] <= WALKED_UP_TO
 
 
 def batch_first(h_TBH: Tensor) -> Tensor:

@@ -2,4 +2,8 @@
 
 import torch
 
+from shared.nn.kernels.limits import has_triton
+
 torch.set_num_threads(1)
+
+collect_ignore = [] if has_triton() else ["test_triton.py"]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from shared.nn.kernels import gru_compiled, ready
-from shared.nn.kernels.elman import ElmanSequence
+from shared.nn.kernels.elman import ElmanSequence, run_elman
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
 from shared.nn.kernels.lstm import PeepholeSequence
@@ -21,6 +21,7 @@ from shared.nn.kernels.lstm_compiled import CompiledSequence
 from shared.nn.kernels.mgu import MguSequence
 from shared.nn.kernels.ready import warm_up
 from shared.nn.kernels.scan import Scan
+from shared.nn.kernels.vendor import run_sigmoid
 
 T, B, H = 4, 3, 2
 ROOT = Path(__file__).parents[3]
@@ -179,3 +180,21 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, check=False)
 
     assert done.returncode == 0
+
+
+def test_a_sigmoid_elman_is_a_tanh_one_rescaled() -> None:
+    torch.manual_seed(4)
+    x_BTI, h_BH = rand(3, 4, 2), rand(3, 5)
+    weights = (rand(5, 2), rand(5, 5), rand(5), rand(5))
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+
+    h_BTH, (last_BH,) = run_sigmoid(x_BTI, (h_BH,), weights)
+    expected = run_elman(x_BTI, h_BH, (weight_ih, weight_hh, bias_ih + bias_hh), "sigmoid")
+    found, wanted = (
+        torch.autograd.grad(each.square().sum(), (x_BTI, h_BH, *weights))
+        for each in (h_BTH, expected)
+    )
+
+    torch.testing.assert_close(h_BTH, expected)
+    torch.testing.assert_close(last_BH, expected[:, -1])
+    torch.testing.assert_close(found, wanted)

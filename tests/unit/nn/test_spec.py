@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.nn.catalog import CARDS, COMPILED, OWN, PLAIN, describe_cells, kernel_of
+from shared.nn import catalog
+from shared.nn.catalog import CARDS, COMPILED, OWN, PLAIN, TRITON, describe_cells, kernel_of
 from shared.nn.kernels import limits
 from shared.nn.spec import NetworkSpec
 
@@ -105,10 +106,40 @@ def test_without_a_compiler_another_kernel_runs(
     assert kernel_of(spec(cell=cell)) == kernel
 
 
-def test_on_cuda_torch_computes_what_it_knows() -> None:
-    kernels = [kernel_of(spec(cell=cell), "cuda") for cell in ("elman", "lstm", "gru", "mgu")]
+ON_CUDA: list[tuple[dict[str, Any], str]] = [
+    ({"cell": "elman"}, "torch.nn.RNN"),
+    ({"cell": {"type": "elman", "activation": "sigmoid"}}, "torch.nn.RNN"),
+    ({"cell": "lstm"}, "torch.nn.LSTM"),
+    ({"cell": {"type": "lstm", "coupled_gates": True}}, "torch.nn.LSTM"),
+    ({"cell": {"type": "lstm", "peephole": True}}, TRITON),
+    ({"cell": {"type": "lstm", "peephole": True}, "hidden_size": [1024, 512]}, f"{OWN}, {TRITON}"),
+    ({"cell": "gru"}, "torch.nn.GRU"),
+    ({"cell": {"type": "gru", "reset_after": False}}, TRITON),
+    ({"cell": "jordan"}, TRITON),
+    ({"cell": "mgu"}, TRITON),
+    ({"cell": "mgu", "hidden_size": 1024}, OWN),
+    ({"cell": "mingru", "hidden_size": 1024}, TRITON),
+    ({"cell": "minlstm"}, TRITON),
+    ({"cell": "lstm", "layer_norm": True}, PLAIN),
+]
 
-    assert kernels == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU", OWN]
+
+@pytest.mark.parametrize(("wanted", "kernel"), ON_CUDA)
+def test_on_cuda_triton_computes_what_torch_does_not_know(
+    wanted: dict[str, Any], kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "has_triton", lambda: True)
+
+    assert kernel_of(spec(**wanted), "cuda") == kernel
+
+
+@pytest.mark.parametrize(("wanted", "kernel"), ON_CUDA)
+def test_on_cuda_without_triton_operations_of_torch_take_its_place(
+    wanted: dict[str, Any], kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "has_triton", lambda: False)
+
+    assert kernel_of(spec(**wanted), "cuda") == (OWN if TRITON in kernel else kernel)
 
 
 def test_every_card_names_a_kernel_for_all_options() -> None:
