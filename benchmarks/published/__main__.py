@@ -15,12 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.published.goals import GOALS, Bound, Goal
 from benchmarks.published.ngram import best_ngram
-from benchmarks.published.report import HEADER, Result, cells_of, write_results
+from benchmarks.published.report import HEAD, Result, line_of, write_results
 from benchmarks.published.sources import SOURCES, convert, pairs
 from services.client.client import UnrollClient
 from services.standalone import Standalone, StandaloneOptions
@@ -40,15 +37,18 @@ def train(goal: Goal, client: UnrollClient, folder: Path) -> Result:
     spec = {"network": goal.network, "training": goal.training, "name": goal.name}
     job = client.wait(client.submit({**spec, "dataset": goal.dataset or goal.task}).id)
     assert job.finished_at is not None
+    if job.error is not None:
+        print(f"{goal.name} {job.status}: {job.error.message}", file=sys.stderr)
     seconds = (job.finished_at - job.created_at).total_seconds()
     return Result(goal, bound, job.latest.get(goal.metric), seconds, note)
 
 
-def run(goals: list[Goal], data: Path, folder: Path, port: int, console: Console) -> list[Result]:
+def run(goals: list[Goal], data: Path, folder: Path, port: int) -> list[Result]:
     """Train each on a service of its own state."""
     options = StandaloneOptions(folder / "state", port=port, inference_port=port + 1)
     uploaded: set[str] = set()
     results: list[Result] = []
+    print("\n".join(HEAD), flush=True)
     with Standalone(options) as stack, UnrollClient(stack.api_url) as client:
         for goal in goals:
             if not goal.dataset and goal.task not in uploaded:
@@ -56,11 +56,11 @@ def run(goals: list[Goal], data: Path, folder: Path, port: int, console: Console
                 client.upload(file, name=goal.task, options=SOURCES[goal.task].options)
                 uploaded.add(goal.task)
             results.append(train(goal, client, folder))
-            console.print(" · ".join(cells_of(results[-1])), markup=False, highlight=False)
+            print(line_of(results[-1]), flush=True)
     return results
 
 
-def chosen(only: list[str] | None, data: Path, console: Console) -> list[Goal]:
+def chosen(only: list[str] | None, data: Path) -> list[Goal]:
     """The rows that were asked for and have their data."""
     goals = [goal for goal in GOALS if only is None or {goal.task, goal.name} & set(only)]
     absent = {
@@ -69,7 +69,7 @@ def chosen(only: list[str] | None, data: Path, console: Console) -> list[Goal]:
         if not goal.dataset and not (data / SOURCES[goal.task].needs).exists()
     }
     for task, needs in absent.items():
-        console.print(f"{task}: {needs} is not there; left out")
+        print(f"{task}: {needs} is not there; left out")
     return [goal for goal in goals if goal.task not in absent]
 
 
@@ -85,16 +85,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("say where the data is: --data DIR or UNROLL_BENCH_DATA")
-    console = Console()
-    goals = chosen(arguments.only, Path(arguments.data), console)
+    goals = chosen(arguments.only, Path(arguments.data))
     with tempfile.TemporaryDirectory(prefix="unroll-bench-") as folder:
         path = Path(folder)
         path.chmod(0o755)  # the servers' own account has to reach what root makes
-        results = run(goals, Path(arguments.data), path, arguments.port, console)
-    table = Table(*HEADER)
-    for result in results:
-        table.add_row(*cells_of(result))
-    console.print(table)
+        results = run(goals, Path(arguments.data), path, arguments.port)
     if arguments.write:
         write_results(results, GOALS)
     return 0 if all(result.is_reached for result in results) else 1

@@ -132,8 +132,8 @@ GOALS = (
     Goal(
         task="tinyshakespeare",
         label="lstm",
-        network={"cell": "lstm", "hidden_size": 192, "dropout": 0.1},
-        training=_trained(0.008, 32, 4, tbptt_steps=64),
+        network={"cell": "lstm", "hidden_size": 192},
+        training=_trained(0.006, 32, 4, tbptt_steps=64),
         metric="val/loss",
         bound=at_most(1.65),
         published="1.88 (nanoGPT's three-minute run on a CPU)",
@@ -142,8 +142,14 @@ GOALS = (
     Goal(
         task="cmudict",
         label="lstm-attention",
-        network={"cell": "lstm", "hidden_size": 128, "attention": "dot", "dropout": 0.1},
-        training=_trained(0.005, 128, 5),
+        network={
+            "cell": "lstm",
+            "hidden_size": 128,
+            "bidirectional": True,
+            "attention": "dot",
+            "dropout": 0.1,
+        },
+        training=_trained(0.005, 128, 3),
         metric="test/edit_rate",
         bound=at_most(0.13),
         published="0.0545 (bidirectional LSTM, aligned; Yao and Zweig 2015, their own split)",

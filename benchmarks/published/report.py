@@ -24,23 +24,31 @@ class Result:
     note: str = ""
 
     @property
+    def is_within(self) -> bool:
+        return self.value is not None and self.bound.holds(self.value)
+
+    @property
+    def is_in_time(self) -> bool:
+        return self.goal.limit_s is None or self.seconds <= self.goal.limit_s
+
+    @property
     def is_reached(self) -> bool:
-        in_time = self.goal.limit_s is None or self.seconds <= self.goal.limit_s
-        return self.value is not None and self.bound.holds(self.value) and in_time
+        return self.is_within and self.is_in_time
 
 
 def cells_of(result: Result) -> tuple[str, ...]:
     """What stands in the row, column by column."""
     goal, value = result.goal, result.value
     limit = f" in {goal.limit_s:g} s" if goal.limit_s is not None else ""
-    missed = "" if result.is_reached else " (missed)"
+    missed = "" if result.is_within else " (missed)"
+    late = "" if result.is_in_time else " (late)"
     return (
         f"`{goal.name}`",
         recipe(goal),
         goal.metric,
         f"{'none' if value is None else shown(value)}{missed}",
         f"{result.bound.words(shown)}{limit}{result.note}",
-        f"{result.seconds:.0f}",
+        f"{result.seconds:.0f}{late}",
         goal.published,
     )
 
@@ -88,14 +96,19 @@ def write_results(results: list[Result], goals: tuple[Goal, ...], path: Path = R
     head, _, rest = path.read_text(encoding="utf-8").partition(OPENING)
     old, _, tail = rest.partition(CLOSING)
     rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| `")}
-    rows |= {cells_of(each)[0]: _line(cells_of(each)) for each in results}
+    rows |= {cells_of(each)[0]: line_of(each) for each in results}
     missing = ("", "", _NOT_RUN, "", "", "")
     lines = [rows.get(f"`{goal.name}`", _line((f"`{goal.name}`", *missing))) for goal in goals]
-    table = [_line(HEADER), "|---" * len(HEADER) + "|", *lines]
-    said = f"Machine: {machine()}."
-    block = "\n".join([OPENING, said, "", *table, CLOSING])
+    block = "\n".join([OPENING, f"Machine: {machine()}.", "", *HEAD, *lines, CLOSING])
     path.write_text(head + block + tail, encoding="utf-8")
+
+
+def line_of(result: Result) -> str:
+    return _line(cells_of(result))
 
 
 def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+HEAD = (_line(HEADER), "|---" * len(HEADER) + "|")
