@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     inference_url: str = "http://127.0.0.1:8001"
     """Where clients find the inference service."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Comma-separated keys that clients send as `Authorization: Bearer`; none = loopback only."""
+    """Comma-separated keys of the operator, beside those in the database."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
     """Largest JSON request body."""

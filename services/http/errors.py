@@ -61,7 +61,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorView, "description": text}
     for status, text in {
         400: "Malformed request",
-        401: "No or unknown API key",
+        401: "No key, or one that is unknown, revoked or expired",
+        403: "The key lacks the scope that is needed",
         413: "Request too large",
         422: "Invalid field; `param` names it",
         503: "A server behind this one is away; see Retry-After",
@@ -219,6 +220,11 @@ async def _data(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:
+    return away(error)
+
+
+def away(error: Exception) -> JSONResponse:
+    """The answer while a server behind this one does not answer."""
     log.warning("a server behind this one is away", error=str(error).splitlines()[0])
     return refusal(503, "unavailable", "A server behind this one is away; try again shortly.")
 
