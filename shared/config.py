@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     """Largest job spec."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**20
     """Largest dataset upload."""
+    rate_limit_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    """Requests a second of one key, or of one address without a key; 0 = any number."""
+    rate_limit_burst: Annotated[int, Field(ge=1)] = 500
+    """Requests of one key at once, before the limit a second counts."""
 
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     """How long a worker owns a job without a heartbeat; heartbeats come three times as often."""

@@ -14,8 +14,9 @@ from services.dashboard.access import (
     same_origin,
 )
 from services.dashboard.rendering import PageRoute, render
-from services.http.auth import lacks
+from services.http.auth import address_of, lacks
 from services.http.keys import KeyRefused
+from services.http.rates import RateLimiter, TooOften
 from shared.scopes import Scope
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -39,7 +40,7 @@ def log_in(
     try:
         caller = keyring.caller(key.strip())
     except KeyRefused as refused:
-        return render("login.html", 401, next=local_path(next), fault=str(refused))
+        return _refused(request, str(refused), local_path(next))
     if not caller.may(Scope.READ):
         return render("login.html", 403, next=local_path(next), fault=lacks(Scope.READ))
     answer = RedirectResponse(local_path(next), 303)
@@ -52,6 +53,18 @@ def log_in(
         samesite="strict",
     )
     return answer
+
+
+def _refused(request: Request, fault: str, next: str) -> Response:
+    """The page again."""
+    limiter: RateLimiter = request.app.state.limiter
+    try:
+        limiter.take(address_of(request.scope))
+    except TooOften as often:
+        page = render("login.html", 429, next=next, fault=str(often))
+        page.headers["Retry-After"] = str(often.retry_after_s)
+        return page
+    return render("login.html", 401, next=next, fault=fault)
 
 
 @router.post("/logout", dependencies=[Depends(same_origin)])

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.http.errors import AWAY, away, refusal
 from services.http.keys import ANYONE, Caller, KeyRefused, Keyring
+from services.http.rates import RateLimiter, TooOften
 from shared.config import is_loopback
 from shared.db.viewer import NOBODY, current_viewer, view_as
 from shared.scopes import Scope as KeyScope
@@ -40,9 +41,12 @@ def check_bind(host: str, keyring: Keyring) -> None:
 class KeyMiddleware:
     """Refuses strangers before a byte of their body is read; says for whom the others ask."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, scope_of: ScopeOf) -> None:
+    def __init__(
+        self, app: ASGIApp, keyring: Keyring, limiter: RateLimiter, scope_of: ScopeOf
+    ) -> None:
         self.app = app
         self.keyring = keyring
+        self.limiter = limiter
         self.scope_of = scope_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +60,10 @@ class KeyMiddleware:
     async def _admitted(self, scope: Scope) -> ASGIApp:
         """The application, or what a caller without the right key is answered."""
         try:
-            caller = await run_in_threadpool(self._caller, Headers(scope=scope))
+            caller = await run_in_threadpool(self._counted, scope)
+        except TooOften as fault:
+            headers = {"Retry-After": str(fault.retry_after_s)}
+            return refusal(429, "too_many_requests", str(fault), headers=headers)
         except KeyRefused as refused:
             message = f"{refused} {KEY_WANTED}".strip()
             headers = {"WWW-Authenticate": "Bearer"}
@@ -69,6 +76,16 @@ class KeyMiddleware:
         view_as(caller.viewer)
         return self.app
 
+    def _counted(self, scope: Scope) -> Caller:
+        """Who asks; strangers are counted too, by their address."""
+        try:
+            caller = self._caller(Headers(scope=scope))
+        except KeyRefused:
+            self.limiter.take(address_of(scope))
+            raise
+        self.limiter.take(caller.key_id or address_of(scope))
+        return caller
+
     def _caller(self, headers: Headers) -> Caller:
         if self.keyring.is_open():
             return ANYONE
@@ -76,6 +93,12 @@ class KeyMiddleware:
         if scheme.lower() != "bearer" or not secret:
             raise KeyRefused("")
         return self.keyring.caller(secret)
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; a server on a socket has no address to tell."""
+    host, _ = scope.get("client") or ("unknown", 0)
+    return f"address.{host}"
 
 
 def lacks(scope: KeyScope) -> str:

@@ -35,6 +35,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    415: "unsupported_encoding",
     429: "too_many_requests",
     503: "unavailable",
 }
@@ -64,7 +65,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "No key, or one that is unknown, revoked or expired",
         403: "The key lacks the scope that is needed",
         413: "Request too large",
+        415: "A Content-Encoding that cannot be read",
         422: "Invalid field; `param` names it",
+        429: "Too many requests; see Retry-After",
         503: "A server behind this one is away; see Retry-After",
     }.items()
 }
