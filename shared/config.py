@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     inference_url: str = "http://127.0.0.1:8001"
     """Where clients find the inference service."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Comma-separated keys that clients send as `Authorization: Bearer`; none = loopback only."""
+    """Comma-separated keys of the operator, beside those in the database."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
     """Largest JSON request body."""
@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     """Largest job spec."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**20
     """Largest dataset upload."""
+    rate_limit_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    """Requests a second of one key, or of one address without a key; 0 = any number."""
+    rate_limit_burst: Annotated[int, Field(ge=1)] = 500
+    """Requests of one key at once, before the limit a second counts."""
 
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     """How long a worker owns a job without a heartbeat; heartbeats come three times as often."""

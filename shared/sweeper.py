@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.idempotency import forget_old_keys
+from shared.db.keys import forget_old_logins
 from shared.db.leases import LeaseStore
 from shared.db.workers import WorkerStore
 from shared.logging import get_logger
@@ -27,6 +28,7 @@ def sweep(*, collect: bool = False) -> None:
         rescued = leases.rescue_expired()
         if collect:
             forget_old_keys(db)
+            forget_old_logins(db)
             WorkerStore(db).forget_lost()
             BlobStore(db).delete_orphans()
         db.flush()

@@ -7,21 +7,40 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 
 from services.api.gauges import register_once
-from services.api.routers import cells, checkpoints, datasets, jobs, models, progress, workers
+from services.api.routers import (
+    cells,
+    checkpoints,
+    datasets,
+    jobs,
+    keys,
+    models,
+    progress,
+    workers,
+)
 from services.dashboard.docs import docs_router
 from services.dashboard.router import router as dashboard_router
 from services.dashboard.router import static_files
 from services.http.auth import require_key
-from services.http.errors import RESPONSES, add_error_handlers
+from services.http.errors import RESPONSES
 from services.http.health import health_router
-from services.http.middleware import RequestMiddleware
+from services.http.layers import add_layers
 from shared.config import get_settings
+from shared.scopes import Scope
 from shared.sweeper import Sweeper
 
 ROUTERS = [
-    module.router for module in (cells, datasets, jobs, progress, checkpoints, models, workers)
+    module.router
+    for module in (cells, datasets, jobs, progress, checkpoints, models, workers, keys)
 ]
 LIMITS = {"/v1/datasets": "max_upload_bytes", "/v1/jobs": "max_spec_bytes"}
+LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def scope_of(method: str, path: str) -> Scope:
+    """What a key needs: administration for keys, else by whether the method changes anything."""
+    if path.startswith(keys.PATH):
+        return Scope.ADMIN
+    return Scope.READ if method in LOOKS else Scope.SUBMIT
 
 
 @asynccontextmanager
@@ -47,7 +66,6 @@ def create_app() -> FastAPI:
     app.include_router(docs_router)
     app.include_router(dashboard_router)
     app.mount("/static", static_files, name="static")
-    app.add_middleware(RequestMiddleware, service="api", limits=LIMITS)
-    add_error_handlers(app)
+    add_layers(app, "api", scope_of, LIMITS)
     register_once()
     return app

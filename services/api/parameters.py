@@ -37,6 +37,7 @@ def _page_by_id(prefix: str, noun: str) -> Callable[..., Paging]:
 
 PageOfJobs = Annotated[Paging, Depends(_page_by_id("job", "job"))]
 PageOfDatasets = Annotated[Paging, Depends(_page_by_id("ds", "dataset"))]
+PageOfKeys = Annotated[Paging, Depends(_page_by_id("key", "key"))]
 PageOfModels = Annotated[Paging, Depends(_page_by_name)]
 Filter = Annotated[str | None, Query(max_length=200)]
 

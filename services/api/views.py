@@ -1,5 +1,6 @@
 """What goes over the wire, field by field; made from rows, never from requests."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.config import get_settings
 from shared.db.ids import event_id
 from shared.db.tables import (
+    ApiKeyRow,
     AttemptRow,
     BlobRow,
     CheckpointRow,
@@ -18,6 +20,7 @@ from shared.db.tables import (
     ModelVersionRow,
     WorkerRow,
 )
+from shared.scopes import Scope
 
 
 class View(BaseModel):
@@ -53,6 +56,8 @@ class DatasetView(View):
     id: str
     object: Literal["dataset"] = "dataset"
     name: str
+    owner: str | None
+    """The id of the key that uploaded it; null for what is built in, or came without a key."""
     source: str
     format: str
     bytes: int
@@ -75,8 +80,9 @@ class DatasetView(View):
 
 
 def dataset_view(row: DatasetRow) -> DatasetView:
-    names = set(DatasetView.model_fields) - {"object", "schema_"}
-    return DatasetView(schema_=row.schema, **{name: getattr(row, name) for name in names})
+    names = set(DatasetView.model_fields) - {"object", "schema_", "owner"}
+    fields = {name: getattr(row, name) for name in names}
+    return DatasetView(schema_=row.schema, owner=row.owner or None, **fields)
 
 
 class AttemptView(View):
@@ -94,6 +100,8 @@ class JobView(View):
     id: str
     object: Literal["job"] = "job"
     name: str
+    owner: str | None
+    """The id of the key that submitted it."""
     status: str
     status_reason: str | None
     spec: dict[str, Any]
@@ -126,6 +134,7 @@ def job_view(row: JobRow, attempts: list[AttemptRow], queue_position: int | None
     model = {"name": row.model_name, "version": row.model_version} if row.model_version else None
     return JobView(
         **{name: getattr(row, name) for name in (*fields, *more, *last)},
+        owner=row.owner or None,
         seed=row.spec["training"]["seed"],
         queue_position=queue_position,
         attempts=[AttemptView(**{n: getattr(attempt, n) for n in names}) for attempt in attempts],
@@ -232,6 +241,8 @@ class ModelVersionView(View):
 class ModelView(View):
     name: str
     object: Literal["model"] = "model"
+    owner: str | None
+    """The id of the key whose job published it."""
     latest_version: int
     versions: list[ModelVersionView]
     created_at: datetime
@@ -241,6 +252,7 @@ class ModelView(View):
 def model_view(row: ModelRow, versions: list[ModelVersionRow]) -> ModelView:
     return ModelView(
         name=row.name,
+        owner=row.owner or None,
         latest_version=versions[0].version,
         versions=[_version_view(version) for version in versions],
         created_at=row.created_at,
@@ -268,18 +280,20 @@ class WorkerView(View):
     status: str
     """idle, busy or lost (no heartbeat for longer than a lease)."""
     job_id: str | None
+    """null when it is idle, or busy with a job of another key."""
     last_heartbeat_at: datetime
     started_at: datetime
 
 
-def worker_view(row: WorkerRow) -> WorkerView:
+def worker_view(row: WorkerRow, seen: Collection[str]) -> WorkerView:
+    """`seen` = ids of the jobs that the caller may see."""
     silent_s = (datetime.now(UTC) - row.heartbeat_at).total_seconds()
     lost = silent_s > get_settings().lease_s
     return WorkerView(
         name=row.name,
         device=row.device,
         status="lost" if lost else "busy" if row.job_id else "idle",
-        job_id=row.job_id,
+        job_id=row.job_id if row.job_id in seen else None,
         last_heartbeat_at=row.heartbeat_at,
         started_at=row.started_at,
     )
@@ -290,3 +304,31 @@ class QueueView(View):
     depth: int
     by_priority: dict[str, int]
     oldest_age_s: float | None
+
+
+class KeyView(View):
+    id: str
+    object: Literal["key"] = "key"
+    name: str
+    prefix: str
+    """How the secret begins."""
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    """Exact to a minute."""
+
+
+def key_view(row: ApiKeyRow) -> KeyView:
+    names = set(KeyView.model_fields) - {"object"}
+    return KeyView(**{name: getattr(row, name) for name in names})
+
+
+class NewKeyView(KeyView):
+    secret: str
+    """Shown this once: only its sha256 is stored."""
+
+
+def new_key_view(row: ApiKeyRow, secret: str) -> NewKeyView:
+    return NewKeyView(**key_view(row).model_dump(), secret=secret)

@@ -13,6 +13,7 @@ from services.client.commands import (
     demo,
     doctor,
     jobs,
+    keys,
     predict,
     processes,
     submit,
@@ -27,7 +28,11 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Use": (predict.predict, catalog.cells),
     "Operate": (processes.migrate, processes.worker, processes.api, processes.inference),
 }
-GROUPS = {"datasets": ("Train", datasets.app), "models": ("Use", catalog.models)}
+GROUPS = {
+    "datasets": ("Train", datasets.app),
+    "models": ("Use", catalog.models),
+    "keys": ("Operate", keys.app),
+}
 
 app = typer.Typer(
     name="unroll",

@@ -1,15 +1,15 @@
-"""Who may see the pages: a cookie derived from a configured key; without keys, everyone here."""
+"""Who may see the pages: whoever logged in with a key; without keys, everyone here."""
 
-import hmac
-import time
-from collections.abc import Iterator
-from hashlib import sha256
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Header, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 
-from shared.config import Settings, get_settings
+from services.http.auth import lacks
+from services.http.keys import ANYONE, Caller, KeyRefused, Keyring
+from shared.db.viewer import view_as
+from shared.scopes import Scope
 
 COOKIE = "unroll_login"
 LOGIN_LASTS_S = 7 * 24 * 3600
@@ -21,47 +21,59 @@ class LoginNeeded(Exception):
     """A page asked for by somebody who has not logged in."""
 
 
-def token_for(key: str, now_s: float) -> str:
-    """A login that names its end and can be checked, but not turned back into the key."""
-    ends_at = int(now_s) + LOGIN_LASTS_S
-    return f"{ends_at}.{_signature(key, ends_at)}"
+def keyring_of(request: Request) -> Keyring:
+    keyring: Keyring = request.app.state.keyring
+    return keyring
 
 
-def is_login(token: str, settings: Settings, now_s: float) -> bool:
-    """Whether one of the configured keys signed the token, and it has not ended."""
-    end, _, signature = token.partition(".")
-    if not (end.isascii() and end.isdigit() and len(end) <= 12 and signature.isascii()):
-        return False
-    known = [hmac.compare_digest(signature, mine) for mine in _signatures(settings, int(end))]
-    return any(known) and int(end) > now_s
-
-
-def _signatures(settings: Settings, ends_at: int) -> Iterator[str]:
-    for key in settings.api_keys:
-        yield _signature(key.get_secret_value(), ends_at)
-
-
-def _signature(key: str, ends_at: int) -> str:
-    return hmac.new(key.encode(), f"unroll dashboard until {ends_at}".encode(), sha256).hexdigest()
+def visitor(request: Request) -> Caller:
+    """Who looks at the pages; raises `KeyRefused` when nobody has logged in."""
+    keyring, token = keyring_of(request), request.cookies.get(COOKIE)
+    if keyring.is_open():
+        return ANYONE
+    if not token:
+        raise KeyRefused("")
+    return keyring.visitor(token)
 
 
 def has_login(request: Request) -> bool:
-    settings = get_settings()
-    if not settings.api_keys:
-        return True
-    return is_login(request.cookies.get(COOKIE, ""), settings, time.time())
+    try:
+        return visitor(request).may(Scope.READ)
+    except KeyRefused:
+        return False
 
 
-def page_login(request: Request) -> None:
+# Asynchronous, because what a dependency in a thread says of the viewer ends with that thread.
+async def page_login(request: Request) -> None:
     """For pages: raises `LoginNeeded`, which leads to the login page."""
-    if not has_login(request):
-        raise LoginNeeded
+    try:
+        await _admit(request)
+    except KeyRefused as refused:
+        raise LoginNeeded from refused
 
 
-def data_login(request: Request) -> None:
+async def data_login(request: Request) -> None:
     """For what pages fetch: 401 as JSON."""
-    if not has_login(request):
-        raise HTTPException(401, "The login has ended; load the page again to log in.")
+    try:
+        await _admit(request)
+    except KeyRefused as refused:
+        message = "The login has ended; load the page again to log in."
+        raise HTTPException(401, message) from refused
+
+
+async def _admit(request: Request) -> None:
+    caller = await run_in_threadpool(visitor, request)
+    if not caller.may(Scope.READ):
+        raise KeyRefused(lacks(Scope.READ))
+    request.state.caller = caller
+    view_as(caller.viewer)
+
+
+def may_change(request: Request) -> None:
+    """After `data_login`: refuse a change by a key that may only look."""
+    caller: Caller = request.state.caller
+    if not caller.may(Scope.SUBMIT):
+        raise HTTPException(403, lacks(Scope.SUBMIT))
 
 
 def same_origin(

@@ -16,12 +16,12 @@ from services.dashboard.views.events import lines_of
 from services.dashboard.views.job import job_page_view
 from services.dashboard.views.rows import BLANK
 from services.dashboard.views.snippets import snippets, without_defaults
-from shared.config import get_settings
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from shared.db.tables import JobRow
+from shared.db.viewer import NO_OWNER, current_owner
 from shared.jobs.states import JobStatus
 from shared.nn.spec import CELL_SPECS, Mapping
 
@@ -78,7 +78,7 @@ def _overview(db: Session, request: Request, row: JobRow) -> dict[str, Any]:
     return {
         "facts": _facts(db, row),
         "drawing": network.draw(row.spec),
-        "snippets": snippets(row.spec, url, needs_key=bool(get_settings().api_keys)),
+        "snippets": snippets(row.spec, url, needs_key=current_owner() != NO_OWNER),
         "lines": lines_of(EventStore(db).last(row.id, LAST_LINES)),
     }
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from services.api.routers.checkpoints import download_checkpoint
 from services.api.routers.progress import JobId, download_metrics
-from services.dashboard.access import asked_by_a_page, data_login, same_origin
+from services.dashboard.access import asked_by_a_page, data_login, may_change, same_origin
 from services.dashboard.listing import Wanted, listing
 from services.dashboard.views.checkpoints import CheckpointLine, checkpoint_lines
 from services.dashboard.views.curves import CurvesView, curves_view
@@ -25,6 +25,7 @@ from shared.jobs.errors import InvalidSpec
 router = APIRouter(prefix="/ui", dependencies=[Depends(data_login)], include_in_schema=False)
 MAX_LINES = 200
 SEEN = re.compile(r"^(.{1,200}):(\d{1,18})$")
+CHANGES = [Depends(same_origin), Depends(asked_by_a_page), Depends(may_change)]
 Part = Literal["curves", "events", "checkpoints"]
 
 
@@ -87,7 +88,7 @@ def _seen(after: list[str]) -> dict[str, int]:
     return found
 
 
-@router.post("/jobs/{job_id}/cancel", dependencies=[Depends(same_origin), Depends(asked_by_a_page)])
+@router.post("/jobs/{job_id}/cancel", dependencies=CHANGES)
 def cancel(job_id: str) -> JobPageView:
     with transaction() as db:
         return job_page_view(db, JobStore(db).cancel(job_id))

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.dashboard.access import LoginNeeded
 from services.dashboard.views import words
 from services.http.errors import AWAY, RETRY_AFTER_S
-from shared.config import get_settings
+from shared.db.viewer import NO_OWNER, current_owner
 from shared.jobs.errors import NotFound
 from shared.logging import get_logger
 
@@ -34,9 +34,9 @@ environment.filters.update(number=words.number, duration=words.duration, size=wo
 
 
 def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page; `has_keys` says whether there is somebody to log out."""
-    has_keys = bool(get_settings().api_keys)
-    text = environment.get_template(template).render(has_keys=has_keys, **values)
+    """A page; `has_login` says whether there is somebody to log out."""
+    has_login = current_owner() != NO_OWNER
+    text = environment.get_template(template).render(has_login=has_login, **values)
     return HTMLResponse(text, status, headers=HEADERS)
 
 

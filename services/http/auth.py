@@ -1,58 +1,118 @@
-"""Who may come in: bearer keys, compared in constant time; without keys, this machine alone."""
+"""Who may come in: whoever holds a key with the scope; without keys, this machine alone."""
 
-import hmac
-from hashlib import sha256
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.config import Settings, get_settings, is_loopback
+from services.http.errors import AWAY, away, refusal
+from services.http.keys import ANYONE, Caller, KeyRefused, Keyring
+from services.http.rates import RateLimiter, TooOften
+from shared.config import is_loopback
+from shared.db.viewer import NOBODY, current_viewer, view_as
+from shared.scopes import Scope as KeyScope
 
-bearer = HTTPBearer(auto_error=False, description="One of the keys in UNROLL_API_KEYS")
-
-
-KEY_WANTED = "Send a configured key as 'Authorization: Bearer <key>'."
+bearer = HTTPBearer(auto_error=False, description="A key with the scope that the route needs")
+GUARDED = ("/v1/", "/v2/")
+KEY_WANTED = "Send a key as 'Authorization: Bearer <key>'."
+ScopeOf = Callable[[str, str], KeyScope]
+"""The scope that a method needs at a path."""
 
 
 class OpenToTheWorld(Exception):
     """A bind address that others can reach, and no key to keep them out."""
 
 
-def is_known(key: str, settings: Settings) -> bool:
-    known = [
-        hmac.compare_digest(key.encode(), candidate.get_secret_value().encode())
-        for candidate in settings.api_keys
-    ]
-    return any(known)
+def check_bind(host: str, keyring: Keyring) -> None:
+    """Raise `OpenToTheWorld` for an address beyond this machine without keys."""
+    if not is_loopback(host) and keyring.is_open():
+        raise OpenToTheWorld(
+            f"Refusing to listen on {host} without keys: anyone who reaches it could use it. "
+            "Make one with `unroll keys create` or set UNROLL_API_KEYS (comma-separated), "
+            "or listen on 127.0.0.1."
+        )
 
 
-def is_admitted(authorization: str | None, settings: Settings) -> bool:
-    """Whether a request with this header may come in; all may where no keys are configured."""
-    scheme, key = get_authorization_scheme_param(authorization)
-    return not settings.api_keys or (scheme.lower() == "bearer" and is_known(key, settings))
+class KeyMiddleware:
+    """Refuses strangers before a byte of their body is read; says for whom the others ask."""
+
+    def __init__(
+        self, app: ASGIApp, keyring: Keyring, limiter: RateLimiter, scope_of: ScopeOf
+    ) -> None:
+        self.app = app
+        self.keyring = keyring
+        self.limiter = limiter
+        self.scope_of = scope_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = self.app
+        if scope["type"] == "http":
+            view_as(NOBODY)
+            if scope["path"].startswith(GUARDED):
+                answer = await self._admitted(scope)
+        await answer(scope, receive, send)
+
+    async def _admitted(self, scope: Scope) -> ASGIApp:
+        """The application, or what a caller without the right key is answered."""
+        try:
+            caller = await run_in_threadpool(self._counted, scope)
+        except TooOften as fault:
+            headers = {"Retry-After": str(fault.retry_after_s)}
+            return refusal(429, "too_many_requests", str(fault), headers=headers)
+        except KeyRefused as refused:
+            message = f"{refused} {KEY_WANTED}".strip()
+            headers = {"WWW-Authenticate": "Bearer"}
+            return refusal(401, "unauthorized", message, headers=headers)
+        except AWAY as error:
+            return away(error)
+        needed = self.scope_of(scope["method"], scope["path"])
+        if not caller.may(needed):
+            return refusal(403, "forbidden", lacks(needed))
+        view_as(caller.viewer)
+        return self.app
+
+    def _counted(self, scope: Scope) -> Caller:
+        """Who asks; strangers are counted too, by their address."""
+        try:
+            caller = self._caller(Headers(scope=scope))
+        except KeyRefused:
+            self.limiter.take(address_of(scope))
+            raise
+        self.limiter.take(caller.key_id or address_of(scope))
+        return caller
+
+    def _caller(self, headers: Headers) -> Caller:
+        if self.keyring.is_open():
+            return ANYONE
+        scheme, secret = get_authorization_scheme_param(headers.get("authorization"))
+        if scheme.lower() != "bearer" or not secret:
+            raise KeyRefused("")
+        return self.keyring.caller(secret)
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; a server on a socket has no address to tell."""
+    host, _ = scope.get("client") or ("unknown", 0)
+    return f"address.{host}"
+
+
+def lacks(scope: KeyScope) -> str:
+    return f"This key lacks the scope '{scope}', which is needed here; use one that has it."
 
 
 def require_key(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> str:
-    """The owner that a request acts for: a digest of its key, or "" where none are configured."""
-    settings = get_settings()
-    if not settings.api_keys:
-        return ""
-    if credentials is None or not is_known(credentials.credentials, settings):
+    """The owner that a request acts for, whom `KeyMiddleware` let in; it describes the scheme too."""
+    viewer = current_viewer()
+    if viewer == NOBODY:
         raise HTTPException(401, KEY_WANTED, headers={"WWW-Authenticate": "Bearer"})
-    return sha256(credentials.credentials.encode()).hexdigest()[:16]
+    return viewer.owner
 
 
 Owner = Annotated[str, Depends(require_key)]
-
-
-def check_bind(host: str, settings: Settings) -> None:
-    """Raise `OpenToTheWorld` for an address beyond this machine without keys."""
-    if not settings.api_keys and not is_loopback(host):
-        raise OpenToTheWorld(
-            f"Refusing to listen on {host} without keys: anyone who reaches it could use it. "
-            "Set UNROLL_API_KEYS (comma-separated), or listen on 127.0.0.1."
-        )

@@ -35,6 +35,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    415: "unsupported_encoding",
     429: "too_many_requests",
     503: "unavailable",
 }
@@ -61,9 +62,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorView, "description": text}
     for status, text in {
         400: "Malformed request",
-        401: "No or unknown API key",
+        401: "No key, or one that is unknown, revoked or expired",
+        403: "The key lacks the scope that is needed",
         413: "Request too large",
+        415: "A Content-Encoding that cannot be read",
         422: "Invalid field; `param` names it",
+        429: "Too many requests; see Retry-After",
         503: "A server behind this one is away; see Retry-After",
     }.items()
 }
@@ -219,6 +223,11 @@ async def _data(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:
+    return away(error)
+
+
+def away(error: Exception) -> JSONResponse:
+    """The answer while a server behind this one does not answer."""
     log.warning("a server behind this one is away", error=str(error).splitlines()[0])
     return refusal(503, "unavailable", "A server behind this one is away; try again shortly.")
 

@@ -1,18 +1,14 @@
-"""What happens to every request before and after its endpoint: id, size, headers, counts."""
+"""What happens to every request before and after all else: id, headers, counts."""
 
 import secrets
 import time
-from collections.abc import Mapping
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.http.auth import KEY_WANTED, is_admitted
-from services.http.errors import refusal, unexpected
-from shared.config import get_settings
+from services.http.errors import unexpected
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -22,13 +18,13 @@ REQUESTS = Counter(
 LATENCY = Histogram(
     "unroll_http_request_seconds", "Time to the end of the answer", ["service", "route"]
 )
-GUARDED = "/v1/"
 QUIET = ("/healthz", "/readyz", "/metrics", "/static", "/ui")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
     "content-security-policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
         "form-action 'self'"
@@ -39,11 +35,9 @@ HEADERS = {
 class RequestMiddleware:
     """Plain ASGI, so that streams pass through untouched."""
 
-    def __init__(self, app: ASGIApp, service: str, limits: Mapping[str, str] | None = None) -> None:
-        """`limits` names the setting that bounds the body at a path; elsewhere, max_body_bytes."""
+    def __init__(self, app: ASGIApp, service: str) -> None:
         self.app = app
         self.service = service
-        self.limits = limits or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,44 +56,13 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self._guarded(scope, receive, send_with_headers)
+            await self.app(scope, receive, send_with_headers)
         except Exception as error:
             if not has_answered:
                 await unexpected(error)(scope, receive, send_with_headers)
             raise
         finally:
             self._record(scope, status, time.perf_counter() - started)
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse strangers before a byte of their body is read."""
-        authorization = Headers(scope=scope).get("authorization")
-        if scope["path"].startswith(GUARDED) and not is_admitted(authorization, get_settings()):
-            headers = {"WWW-Authenticate": "Bearer"}
-            await refusal(401, "unauthorized", KEY_WANTED, headers=headers)(scope, receive, send)
-            return
-        await self._limited(scope, receive, send)
-
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = self._limit(scope["path"])
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared) > limit:
-            await refusal(413, "too_large", too_large(limit))(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise HTTPException(413, too_large(limit))
-            return message
-
-        await self.app(scope, counted, send)
-
-    def _limit(self, path: str) -> int:
-        limit: int = getattr(get_settings(), self.limits.get(path, "max_body_bytes"))
-        return limit
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
@@ -114,10 +77,6 @@ class RequestMiddleware:
                 status=status,
                 ms=round(1000 * seconds, 1),
             )
-
-
-def too_large(limit: int) -> str:
-    return f"The body is larger than the {limit} bytes that are allowed here."
 
 
 def add_headers(headers: MutableHeaders, request_id: str) -> None:

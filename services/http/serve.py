@@ -4,8 +4,10 @@ import argparse
 import sys
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.http.auth import OpenToTheWorld, check_bind
+from services.http.keys import Keyring
 from shared.config import get_settings
 from shared.logging import configure_logging
 
@@ -17,9 +19,11 @@ def serve(app: str, description: str, port: int) -> None:
     arguments = _parse(description, port)
     settings = get_settings()
     try:
-        check_bind(arguments.host, settings)
+        check_bind(arguments.host, Keyring())
     except OpenToTheWorld as error:
         sys.exit(f"unroll: {error}")
+    except SQLAlchemyError as error:
+        sys.exit(f"unroll: cannot ask the database whether there are keys: {error}")
     configure_logging(settings.log_level, as_json=settings.log_json)
     uvicorn.run(
         app,

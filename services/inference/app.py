@@ -8,13 +8,14 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 
 from services.http.auth import require_key
-from services.http.errors import RESPONSES, add_error_handlers
+from services.http.errors import RESPONSES
 from services.http.health import health_router
-from services.http.middleware import RequestMiddleware
+from services.http.layers import add_layers
 from services.inference.registry import Registry
 from services.inference.router import router
 from shared.config import get_settings
 from shared.nn.kernels.ready import warm_up
+from shared.scopes import Scope
 
 
 @asynccontextmanager
@@ -36,6 +37,5 @@ def create_app() -> FastAPI:
     app.state.registry = registry
     app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.include_router(health_router({"registry": registry.check}))
-    app.add_middleware(RequestMiddleware, service="inference")
-    add_error_handlers(app)
+    add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app

@@ -10,10 +10,12 @@ from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.models import LATEST, ModelStore
+from shared.db.tables import ModelVersionRow
 from shared.nn.checkpoint import unpack_network
 from shared.nn.mappings import AnyNetwork
 
-Key = tuple[str, int]
+Key = tuple[str, str, int]
+"""Owner, name and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class Registry:
             CorruptBlob: its stored bytes are damaged.
         """
         with transaction() as db:
-            number = ModelStore(db).version(name, version).version
-        key = (name, number)
+            row = ModelStore(db).version(name, version)
+        key = (row.owner, row.name, row.version)
         with self._lock:
             found = self._touch(key)
             gate = self._loading.setdefault(key, threading.Lock())
@@ -54,7 +56,7 @@ class Registry:
         with gate:
             with self._lock:
                 found = self._touch(key)
-            return found or self._keep(key, load(name, number))
+            return found or self._keep(key, load(row))
 
     def check(self) -> None:
         """Raise whatever keeps published models from being looked up."""
@@ -80,14 +82,13 @@ class Registry:
         return sum(loaded.num_bytes for loaded in self._loaded.values())
 
 
-def load(name: str, version: int) -> Loaded:
+def load(row: ModelVersionRow) -> Loaded:
     """Read a version's weights, chunk by chunk into their place, and check their hash."""
     with transaction() as db:
-        row = ModelStore(db).version(name, str(version))
         network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
     encoding = Encoding.model_validate(row.encoding)
-    return Loaded(name, version, network, encoding, size_of(network))
+    return Loaded(row.name, row.version, network, encoding, size_of(network))
 
 
 def size_of(network: nn.Module) -> int:

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.ids import new_id
+from shared.db.narrowing import EVERYONES
 from shared.db.pages import Page, newest_first
 from shared.db.tables import DatasetRow, JobRow
+from shared.db.viewer import current_owner
 from shared.jobs.errors import DatasetInUse, DatasetNotFound, NameTaken
 from shared.jobs.resolve import DatasetFacts
 from shared.jobs.states import FINAL
@@ -32,7 +34,7 @@ class DatasetStore:
         added = self.db.scalars(
             insert(DatasetRow)
             .values(values)
-            .on_conflict_do_nothing(index_elements=["name"])
+            .on_conflict_do_nothing(index_elements=["owner", "name"])
             .returning(DatasetRow)
         ).first()
         if added is None:
@@ -69,7 +71,7 @@ class DatasetStore:
         return newest_first(self.db, select(DatasetRow), DatasetRow.id, after, limit)
 
     def names(self) -> Sequence[str]:
-        return self.db.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+        return self.db.scalars(select(DatasetRow.name).distinct().order_by(DatasetRow.name)).all()
 
     def read(self, row: DatasetRow) -> bytearray:
         return BlobStore(self.db).read_all(row.blob_id)
@@ -84,7 +86,7 @@ class DatasetStore:
         if row.source == "builtin":
             raise DatasetInUse(f"{row.name!r} is built in and stays.")
         needs = select(JobRow.id).where(JobRow.dataset_id == row.id, JobRow.status.not_in(FINAL))
-        job_id = self.db.scalars(needs.limit(1)).first()
+        job_id = self.db.scalars(needs.limit(1), execution_options=EVERYONES).first()
         if job_id is not None:
             raise DatasetInUse(f"Job {job_id} still needs {row.name!r}; cancel it first.")
         self.db.delete(row)
@@ -94,8 +96,10 @@ class DatasetStore:
 
 
 def _named(name_or_id: str) -> Select[DatasetRow]:
-    named = or_(DatasetRow.id == name_or_id, DatasetRow.name == name_or_id)
-    return select(DatasetRow).where(named)
+    """By id, else by name: one's own before the newest of others, which an administrator sees."""
+    is_id, is_own = DatasetRow.id == name_or_id, DatasetRow.owner == current_owner()
+    named = select(DatasetRow).where(or_(is_id, DatasetRow.name == name_or_id))
+    return named.order_by(is_id.desc(), is_own.desc(), DatasetRow.id.desc()).limit(1)
 
 
 def name_taken(name: str) -> NameTaken:

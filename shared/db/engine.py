@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from shared.config import get_settings
+from shared.db.narrowing import narrow
 
+event.listen(Session, "do_orm_execute", narrow)
 OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 
 
@@ -17,6 +19,7 @@ def get_engine() -> Engine:
     """The process's engine. A forked child must call `reset_engine` before its first query."""
     return create_engine(
         get_settings().database_url.get_secret_value(),
+        hide_parameters=True,  # an error's text goes to the log, what people send does not
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,

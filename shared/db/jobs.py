@@ -1,5 +1,6 @@
 """Every query a user causes about jobs. Callers own the transaction; nothing here commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from shared.db.blobs import BlobStore
 from shared.db.events import EventStore
 from shared.db.ids import new_id
+from shared.db.narrowing import EVERYONES
 from shared.db.pages import Page, newer_than, newest_first
 from shared.db.tables import AttemptRow, CheckpointRow, DatasetRow, JobRow
 from shared.jobs.errors import Conflict, JobNotFound
@@ -89,6 +91,10 @@ class JobStore:
             raise JobNotFound(job_id)
         return job
 
+    def seen(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Those of the jobs that the viewer may see."""
+        return self.db.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids))).all()
+
     def lock(self, job_id: str) -> JobRow:
         """The job, held against every other writer until the transaction ends."""
         query = select(JobRow).where(JobRow.id == job_id).with_for_update()
@@ -161,15 +167,16 @@ class JobStore:
         mine = (-job.priority, job.queued_at, job.id)
         before = tuple_(-JobRow.priority, JobRow.queued_at, JobRow.id) < mine
         query = select(func.count()).where(JobRow.status == JobStatus.QUEUED, before)
-        return self.db.scalars(query).one() + 1
+        return self.db.scalars(query, execution_options=EVERYONES).one() + 1
 
     def queue(self) -> dict[str, Any]:
         """How many wait at each priority, and since when the oldest does."""
         waiting = JobRow.status == JobStatus.QUEUED
         per_priority = select(JobRow.priority, func.count()).where(waiting)
-        rows = self.db.execute(per_priority.group_by(JobRow.priority)).all()
+        grouped = per_priority.group_by(JobRow.priority)
+        rows = self.db.execute(grouped, execution_options=EVERYONES).all()
         age = func.extract("epoch", func.now() - func.min(JobRow.queued_at))
-        oldest = self.db.scalars(select(age).where(waiting)).one()
+        oldest = self.db.scalars(select(age).where(waiting), execution_options=EVERYONES).one()
         return {
             "depth": sum(count for _, count in rows),
             "by_priority": {str(priority): count for priority, count in sorted(rows, reverse=True)},
@@ -177,7 +184,8 @@ class JobStore:
         }
 
     def count_by_status(self) -> dict[str, int]:
-        rows = self.db.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
+        counted = select(JobRow.status, func.count()).group_by(JobRow.status)
+        rows = self.db.execute(counted, execution_options=EVERYONES).all()
         return {status: count for status, count in rows}  # noqa: C416 - rows are no tuples to mypy
 
     def flops_per_s(self) -> float | None:
@@ -193,7 +201,8 @@ class JobStore:
             .subquery()
         )
         median = func.percentile_cont(0.5).within_group(newest.c.rate)
-        rate_per_s: float | None = self.db.scalars(select(median)).one()
+        found = self.db.scalars(select(median), execution_options=EVERYONES)
+        rate_per_s: float | None = found.one()
         return rate_per_s
 
 

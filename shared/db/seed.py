@@ -11,6 +11,7 @@ from shared.data.options import DatasetOptions
 from shared.data.table import DatasetTable
 from shared.db.datasets import DatasetStore
 from shared.db.tables import DatasetRow
+from shared.db.viewer import BUILTIN, NO_OWNER, current_owner
 from shared.jobs.errors import DatasetNotFound, InvalidSpec, NameTaken
 
 
@@ -26,11 +27,12 @@ def add_dataset(
     digest: str,
     about: dict[str, Any],
 ) -> DatasetRow:
-    """Store a built dataset under its name."""
+    """Store a built dataset under its name; what is built in belongs to nobody."""
     train = DatasetTable.open(built.arrow).split("train")
     return DatasetStore(db).add(
         built.arrow,
         name=name,
+        owner=NO_OWNER if source == BUILTIN else current_owner(),
         source=source,
         format=format_name,
         sha256=digest,

@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -16,12 +17,14 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from shared.db.viewer import NO_OWNER, current_owner
 from shared.jobs.states import LEASED, JobStatus
 
 NAMING = {
@@ -74,8 +77,9 @@ class BlobChunkRow(Row):
 class DatasetRow(Row):
     __tablename__ = "datasets"
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    source: Mapped[str]  # builtin | upload
+    name: Mapped[str]
+    owner: Mapped[str] = mapped_column(default=current_owner, server_default=NO_OWNER)
+    source: Mapped[str]  # builtin | upload, the former everyone's
     format: Mapped[str]
     sha256: Mapped[str]  # of the bytes as they came
     bytes: Mapped[int] = mapped_column(BigInteger)
@@ -90,11 +94,14 @@ class DatasetRow(Row):
     num_elements: Mapped[int] = mapped_column(BigInteger)  # of the training split
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
 
 class JobRow(Row):
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
+    owner: Mapped[str] = mapped_column(default=current_owner, server_default=NO_OWNER)
     status: Mapped[str] = mapped_column(server_default=JobStatus.QUEUED)
     status_reason: Mapped[str | None]
     spec: Mapped[dict[str, Any]]
@@ -141,6 +148,7 @@ class JobRow(Row):
         ),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
         Index("ix_jobs_status_id", "status", "id"),
+        Index("ix_jobs_owner_id", "owner", "id"),
         Index("ix_jobs_dataset_id", "dataset_id"),
         Index("ix_jobs_metadata", "metadata", postgresql_using="gin"),
     )
@@ -231,6 +239,7 @@ class CheckpointRow(Row):
 
 class ModelRow(Row):
     __tablename__ = "models"
+    owner: Mapped[str] = mapped_column(primary_key=True, server_default=NO_OWNER)
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
@@ -239,9 +248,8 @@ class ModelVersionRow(Row):
     """A published network; it owns its checkpoint's blob, so the job may be deleted."""
 
     __tablename__ = "model_versions"
-    name: Mapped[str] = mapped_column(
-        ForeignKey("models.name", ondelete="CASCADE"), primary_key=True
-    )
+    owner: Mapped[str] = mapped_column(primary_key=True, server_default=NO_OWNER)
+    name: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     checkpoint_id: Mapped[str | None] = mapped_column(
@@ -257,7 +265,12 @@ class ModelVersionRow(Row):
     weights_sha256: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
-    __table_args__ = (Index("ix_model_versions_blob_id", "blob_id"),)
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["owner", "name"], ["models.owner", "models.name"], ondelete="CASCADE"
+        ),
+        Index("ix_model_versions_blob_id", "blob_id"),
+    )
 
 
 class WorkerRow(Row):
@@ -267,6 +280,33 @@ class WorkerRow(Row):
     job_id: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ApiKeyRow(Row):
+    """A key without its secret; never deleted, so that what it owns keeps an owner."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    prefix: Mapped[str]  # how the secret begins, for people to tell keys apart
+    sha256: Mapped[str] = mapped_column(unique=True)  # of the secret
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # exact to a minute
+
+
+class LoginRow(Row):
+    """Somebody logged in to the dashboard with a key; the cookie's token is not stored."""
+
+    __tablename__ = "logins"
+    sha256: Mapped[str] = mapped_column(primary_key=True)  # of the token
+    key_id: Mapped[str]  # of a row of api_keys, or of a key among the settings
+    ends_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (Index("ix_logins_key_id", "key_id"),)
 
 
 class IdempotencyRow(Row):

@@ -59,6 +59,13 @@ class ModelNotFound(NotFound):
         )
 
 
+class KeyNotFound(NotFound):
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"There is no key {shortened(key_id)!r}. GET /v1/keys lists what there is."
+        )
+
+
 class Conflict(Fact):
     code = "conflict"
 

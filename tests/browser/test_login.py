@@ -25,7 +25,7 @@ def test_a_page_asks_for_a_key_and_then_shows_itself(open_page: OpenPage) -> Non
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
     log_in(page, "wrong")
-    expect(page.get_by_role("alert")).to_have_text("This is not one of the configured keys.")
+    expect(page.get_by_role("alert")).to_have_text("This key is unknown.")
     log_in(page, KEY)
 
     expect(page.get_by_role("heading", name="names-bilstm")).to_be_visible()

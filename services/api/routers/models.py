@@ -17,8 +17,8 @@ def list_models(page: PageOfModels) -> ListView[ModelView]:
     with transaction() as db:
         store = ModelStore(db)
         found = store.page(page.after, page.limit)
-        versions = store.versions([row.name for row in found.rows])
-    views = [model_view(row, versions[row.name]) for row in found.rows]
+        versions = store.versions(found.rows)
+    views = [model_view(*each) for each in zip(found.rows, versions, strict=True)]
     return list_of(views, "name", has_more=found.has_more)
 
 
@@ -27,4 +27,5 @@ def show_model(name: str) -> ModelView:
     """A model with all its versions, the newest first."""
     with transaction() as db:
         store = ModelStore(db)
-        return model_view(store.get(name), store.versions([name])[name])
+        model = store.get(name)
+        return model_view(model, *store.versions([model]))

@@ -15,7 +15,8 @@ def list_workers() -> ListView[WorkerView]:
     """Who is there, with what device, busy with what."""
     with transaction() as db:
         rows = WorkerStore(db).all()
-    return list_of([worker_view(row) for row in rows], "name")
+        seen = JobStore(db).seen([row.job_id for row in rows if row.job_id])
+    return list_of([worker_view(row, seen) for row in rows], "name")
 
 
 @router.get("/queue")

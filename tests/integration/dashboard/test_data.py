@@ -11,6 +11,7 @@ from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from tests.browser import building
 from tests.conftest import forget_settings
+from tests.integration.seeding import execute
 
 OUR_PAGE = {"Sec-Fetch-Site": "same-origin", "X-Unroll-Page": "1"}
 KEY = "a-key-of-this-test"
@@ -151,17 +152,27 @@ def test_without_a_login_pages_lead_to_it_and_data_are_refused(guarded: TestClie
     assert guarded.get("/static/app.css").status_code == 200
 
 
-def test_a_login_is_signed_by_the_key_and_ends(guarded: TestClient) -> None:
-    from shared.config import get_settings
+def test_a_login_ends_in_time_and_at_the_logout_also_for_a_copied_cookie(
+    guarded: TestClient,
+) -> None:
+    guarded.post("/login", data={"key": KEY}, headers=OUR_PAGE)
+    copied = {"Cookie": f"{access.COOKIE}={guarded.cookies[access.COOKIE]}"}
+    guarded.cookies.clear()
+    during = guarded.get("/ui/jobs", headers=copied).status_code
+    guarded.post("/logout", headers={**OUR_PAGE, **copied})
+    after = guarded.get("/ui/jobs", headers=copied).status_code
 
-    token = access.token_for(KEY, now_s=1000)
-    end_s = 1000 + access.LOGIN_LASTS_S
+    guarded.post("/login", data={"key": KEY}, headers=OUR_PAGE)
+    execute("UPDATE logins SET ends_at = now()")
+    ended = guarded.get("/ui/jobs").status_code
 
-    assert access.is_login(token, get_settings(), now_s=1000)
-    assert not access.is_login(token, get_settings(), now_s=end_s + 1)
-    assert not access.is_login(access.token_for("other", 1000), get_settings(), now_s=1000)
-    assert not access.is_login(f"9{token}", get_settings(), now_s=1000)
-    assert not access.is_login("²³.é", get_settings(), now_s=1000)
+    assert (during, after, ended) == (200, 401, 401)
+
+
+def test_a_cookie_that_nobody_was_given_is_no_login(guarded: TestClient) -> None:
+    for token in ("", "x", "%C3%A9", "0" * 5000):
+        cookie = {"Cookie": f"{access.COOKIE}={token}"}
+        assert guarded.get("/ui/jobs", headers=cookie).status_code == 401
 
 
 @pytest.mark.parametrize(

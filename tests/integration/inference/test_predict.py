@@ -9,6 +9,8 @@ import torch
 from fastapi.testclient import TestClient
 
 from services.inference.registry import load
+from shared.db.engine import transaction
+from shared.db.models import ModelStore
 from tests.integration.api.client import error_of
 from tests.integration.inference.publishing import INPUTS, KINDS, publish
 
@@ -89,7 +91,9 @@ def test_yes_or_no_answers_are_their_probabilities_a_step(
 
 def test_probabilities_are_those_that_the_network_itself_computes(client: TestClient) -> None:
     [output] = predict(client, "class", [INPUTS["class"]])
-    model = load("class", 1)
+    with transaction() as db:
+        row = ModelStore(db).version("class")
+    model = load(row)
     x = torch.from_numpy(model.encoding.encode_input(INPUTS["class"]))
     logits, _ = model.network(x[None], torch.tensor([STEPS]))
 

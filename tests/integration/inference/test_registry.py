@@ -10,6 +10,9 @@ from fastapi.testclient import TestClient
 
 from services.inference import registry as registry_module
 from services.inference.registry import Loaded, Registry
+from shared.db.engine import transaction
+from shared.db.models import ModelStore
+from shared.db.tables import ModelVersionRow
 from shared.jobs.errors import CorruptBlob, ModelNotFound
 from tests.conftest import forget_settings
 from tests.integration.api.client import error_of
@@ -26,9 +29,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     load = registry_module.load
 
-    def counted(name: str, version: int) -> Loaded:
-        seen.append((name, version))
-        return load(name, version)
+    def counted(row: ModelVersionRow) -> Loaded:
+        seen.append((row.name, row.version))
+        return load(row)
 
     monkeypatch.setattr(registry_module, "load", counted)
     return seen
@@ -115,7 +118,9 @@ def test_the_networks_used_longest_ago_make_room(
 ) -> None:
     for name in "abc":
         publish(name, "tags", **WIDE)
-    registry = Registry(2 * registry_module.load("a", 1).num_bytes + 1000)
+    with transaction() as db:
+        row = ModelStore(db).version("a")
+    registry = Registry(2 * registry_module.load(row).num_bytes + 1000)
     loads.clear()
     for name in ("a", "b", "a", "c"):  # c drives b out, because a was used later
         registry.get(name)

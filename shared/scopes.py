@@ -1,0 +1,17 @@
+"""What a key may do, in four words; knows no key."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a request needs, and what a key has."""
+
+    READ = "read"  # look at jobs, datasets, models, workers and the queue
+    SUBMIT = "submit"  # make, change and delete jobs, datasets and models
+    INFER = "infer"  # call models on the inference service
+    ADMIN = "admin"  # everything, with everyone's objects; and keys
+
+
+EVERY_SCOPE = frozenset(Scope)
+USUAL_SCOPES = (Scope.READ, Scope.SUBMIT, Scope.INFER)
+"""What a new key may do unless told otherwise."""
