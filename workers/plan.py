@@ -13,7 +13,7 @@ from shared.jobs.spec import JobSpec
 from shared.nn.mappings import make_network
 from workers.training.evaluation import Evaluation
 from workers.training.loop import EpochBatches, Training
-from workers.training.losses import LOSSES
+from workers.training.losses import LOSSES, Loss, with_stop
 from workers.training.monitor import Monitor
 from workers.training.optimizers import OptimizerPlan, build_optimizer
 from workers.training.passes import TeacherForcing
@@ -84,7 +84,7 @@ def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:
             network=network,
             optimizer=build_optimizer(network.parameters(), _optimizer_plan(spec)),
             schedule=build_schedule(wanted.schedule.model_dump(), wanted.optimizer.lr, total_steps),
-            loss=LOSSES[wanted.loss],
+            loss=_loss(spec, encoding),
             batches=_epochs_of(splits["train"], spec),
             epochs=wanted.epochs,
             clip_norm=wanted.clip_norm,
@@ -119,15 +119,26 @@ def _optimizer_plan(spec: JobSpec) -> OptimizerPlan:
 def _evaluation(spec: JobSpec, encoding: Encoding) -> Evaluation:
     scaled = encoding.input if encoding.target.kind == "next" else encoding.target
     return Evaluation(
-        loss=LOSSES[spec.training.loss],
+        loss=_loss(spec, encoding),
         names=metric_names(encoding),
-        adder="symbols" if encoding.generates else _ADDERS[encoding.output_kind],
+        adder=_ADDERS[encoding.generates, encoding.output_kind],
         scale=getattr(scaled, "std", None) if encoding.output_kind == "real" else None,
         max_length=encoding.target.longest if isinstance(encoding.target, TextTarget) else 0,
     )
 
 
-_ADDERS = {"categorical": "labels", "real": "numbers", "binary": "nothing"}
+_ADDERS = {  # of a sequence of its own length or not, and the kind of its output
+    (False, "categorical"): "labels",
+    (False, "real"): "numbers",
+    (False, "binary"): "nothing",
+    (True, "categorical"): "symbols",
+    (True, "real"): "nothing",  # only what the network writes by itself is compared
+}
+
+
+def _loss(spec: JobSpec, encoding: Encoding) -> Loss:
+    loss = LOSSES[spec.training.loss]
+    return with_stop(loss) if encoding.stops else loss
 
 
 def _teacher_forcing(spec: JobSpec, total_steps: int) -> TeacherForcing:

@@ -13,7 +13,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_length: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Symbols to write at most; default: as many as the longest text of training. Given to a model
+    """Symbols or steps to write at most; default: as many as the longest target of training. Given to a model
     that predicts the next symbol, the input is continued by so many."""
     temperature: Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)] | None = None
     """Draw symbols at random: 1 as likely as the model finds them, less for safer ones."""

@@ -13,7 +13,7 @@ from services.inference.options import Options
 from services.inference.registry import Loaded
 from shared.config import get_settings
 from shared.data.batching import lengths_of, pad
-from shared.data.encoding import TextTarget, TokenInput, written
+from shared.data.encoding import SeriesTarget, TextTarget, TokenInput, written
 from shared.jobs.errors import InvalidSpec, TooLarge
 from shared.nn.generation import (
     Beginning,
@@ -27,6 +27,7 @@ from shared.nn.generation import (
 )
 from shared.nn.generator import Generator
 from shared.nn.network import Network
+from shared.nn.series import write_series
 
 Array = NDArray[Any]
 
@@ -37,6 +38,8 @@ def writes(model: Loaded, options: Options) -> bool:
     Raises:
         InvalidSpec: there are options, and the model has nothing to choose.
     """
+    if model.encoding.target.kind == "series":
+        _refuse_choices(model, options)
     if model.encoding.generates:
         return True
     if not options.chosen:
@@ -56,6 +59,16 @@ def writes(model: Loaded, options: Options) -> bool:
     return True
 
 
+def _refuse_choices(model: Loaded, options: Options) -> None:
+    for name in options.chosen:
+        if name != "max_length":
+            raise InvalidSpec(
+                f"options.{name}: model {model.name!r} writes numbers, among which there is nothing "
+                "to choose; leave it out.",
+                param=f"options.{name}",
+            )
+
+
 def _continues(model: Loaded) -> bool:
     encoding = model.encoding
     return encoding.target.kind == "next" and isinstance(encoding.input, TokenInput)
@@ -63,7 +76,9 @@ def _continues(model: Loaded) -> bool:
 
 def max_length(model: Loaded, options: Options) -> int:
     target = model.encoding.target
-    longest = target.longest if isinstance(target, TextTarget) else 0
+    longest = target.longest if isinstance(target, TextTarget | SeriesTarget) else 0
+    if isinstance(target, SeriesTarget) and target.length is not None:
+        return min(options.max_length or longest, longest)
     return options.max_length or longest
 
 
@@ -88,16 +103,28 @@ def with_seed(options: Options) -> Options:
 def write(
     model: Loaded, arrays: Sequence[Array], rows: Sequence[int], options: Options
 ) -> list[dict[str, Any]]:
-    """An answer `{"text" or "tokens", "score"}` for each input, which are of similar length.
+    """An answer `{"text" or "tokens", "score"}` for each input, which are of similar length; where
+    numbers are written, `{"values"}`.
 
     `rows` are the places of the inputs in the request: with the seed they decide what is drawn,
     so that equal inputs get sequences of their own and batching changes none.
     """
     length, copies = max_length(model, options), options.beam_size
+    if model.encoding.target.kind == "series":
+        return _write_series(model, arrays, length)
     sequences = _SEARCHES[_way(options)](
         _begin(model, arrays, copies), length, options, _uniform(options, rows, length)
     )
     return [_described(model, sequence) for sequence in sequences]
+
+
+def _write_series(model: Loaded, arrays: Sequence[Array], length: int) -> list[dict[str, Any]]:
+    assert isinstance(model.network, Generator)
+    x = torch.from_numpy(pad(list(arrays)))
+    lengths_B = torch.from_numpy(lengths_of(list(arrays)))
+    series = write_series(model.network, x, lengths_B, length)
+    rows = zip(series.values_BSV.numpy(), series.length_B.tolist(), strict=True)
+    return [model.encoding.describe(np.ascontiguousarray(row[:steps])) for row, steps in rows]
 
 
 def _begin(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:

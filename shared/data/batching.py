@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.encoding import STOP_ID
+from shared.data.encoding import STOP_ID, Encoding, TextTarget
 from shared.data.table import Split
 
 Array = NDArray[Any]
@@ -30,11 +30,12 @@ class Batch:
     lengths: Array
     """(B,) real steps, int64; 0 for a row that ended in an earlier chunk."""
     y: Array
-    """Target: (B,) classes, (B, D) numbers, (B, T) tags, (B, T, D) numbers, or (B, S) text ids."""
+    """Target: (B,) classes, (B, D) numbers, (B, T) tags, (B, T, D) numbers, (B, S) text ids,
+    or (B, S, D) numbers of a series, behind them 1 at its last step where its length is learnt."""
     carries: bool = False
     """Whether rows go on where the batch before ended, its state carried over."""
     target_lengths: Array | None = None
-    """(B,) symbols of each text, its stop counted, int64; None for targets of other kinds."""
+    """(B,) symbols of each text, its stop counted, or steps of each series, int64; None for targets of other kinds."""
 
     @property
     def num_elements(self) -> int:
@@ -105,7 +106,7 @@ def padding_share(split: Split, batch_size: int, seed: int, epoch: int) -> float
     batches = shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, epoch]))
     columns = [split.lengths - 1 if split.encoding.target.kind == "next" else split.lengths]
     if split.targets is not None and split.encoding.generates:
-        columns.append(split.targets.lengths + 1)
+        columns.append(split.targets.lengths + (split.encoding.target.kind == "text"))
     real = sum(int(lengths.sum()) for lengths in columns)
     filled = sum(len(rows) * int(lengths[rows].max()) for rows in batches for lengths in columns)
     return 1.0 - real / filled
@@ -118,11 +119,22 @@ def collate(split: Split, rows: Array) -> Batch:
         return shifted(inputs)
     targets = [target for row in rows if (target := split.target(int(row))) is not None]
     if split.encoding.generates:
-        stopped = [np.append(target, STOP_ID) for target in targets]
+        stopped = [_stopped(split.encoding, target) for target in targets]
         x, lengths = pad(inputs), lengths_of(inputs)
         return Batch(x, lengths, pad(stopped), target_lengths=lengths_of(stopped))
     y = pad(targets) if split.encoding.per_step else np.stack(targets)
     return Batch(pad(inputs), lengths_of(inputs), y)
+
+
+def _stopped(encoding: Encoding, target: Array) -> Array:
+    """A text with its stop symbol; a series with a column that says which step is the last."""
+    if isinstance(encoding.target, TextTarget):
+        return np.append(target, STOP_ID)
+    if not encoding.stops:
+        return target
+    is_last = np.zeros((len(target), 1), dtype=np.float32)
+    is_last[-1] = 1
+    return np.concatenate([target, is_last], axis=1)
 
 
 def shifted(inputs: list[Array]) -> Batch:

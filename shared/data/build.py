@@ -15,6 +15,7 @@ from shared.data.encoding import (
     Encoding,
     NextTarget,
     NumericInput,
+    SeriesTarget,
     TagsTarget,
     Target,
     TextTarget,
@@ -226,6 +227,8 @@ def _target_schema(encoding: Encoding) -> dict[str, Any]:
     schema: dict[str, Any] = {"kind": target.kind, "size": encoding.output_size}
     if isinstance(target, ClassTarget | TagsTarget):
         schema["labels"] = list(target.labels)
+    if isinstance(target, SeriesTarget):
+        schema |= {"size": target.size, "length": target.length}
     if isinstance(target, TextTarget):
         schema |= {"tokens": target.tokens, "vocabulary_size": target.size}
     return schema

@@ -37,6 +37,7 @@ __all__ = [
     "NextTarget",
     "NumericInput",
     "RegressionTarget",
+    "SeriesTarget",
     "TagsTarget",
     "TextTarget",
     "TokenInput",
@@ -134,6 +135,19 @@ class TextTarget(Frozen):
         return written([self.symbols[id_] for id_ in ids], self.tokens)
 
 
+class SeriesTarget(Scaled):
+    """A series of its own length, `size` numbers a step."""
+
+    kind: Literal["series"] = "series"
+    output_kind: ClassVar[OutputKind] = "real"
+    steps: ClassVar[Steps] = "own"
+    longest: int = Field(ge=1)  # steps of the train split's longest target
+    length: int | None  # steps of every target; None: they differ, and where to stop is learnt
+
+    def describe(self, output: Array) -> dict[str, Any]:
+        return {"values": self.restore_json(output)}
+
+
 class NextTarget(Frozen):
     """No target in the data: predict the next step of the input, in the input's own terms."""
 
@@ -148,6 +162,7 @@ Target = Annotated[
     | ValuesTarget
     | MultilabelTarget
     | TextTarget
+    | SeriesTarget
     | NextTarget,
     Field(discriminator="kind"),
 ]
@@ -181,8 +196,15 @@ class Encoding(Frozen):
 
     @property
     def output_size(self) -> int:
-        """Numbers a network gives: one a label, a feature, or a symbol."""
-        return self.input.size if isinstance(self.target, NextTarget) else self.target.size
+        """Numbers a network gives: one a label, a feature, or a symbol; and one for the stop."""
+        if isinstance(self.target, NextTarget):
+            return self.input.size
+        return self.target.size + self.stops
+
+    @property
+    def stops(self) -> bool:
+        """Whether a network learns where a series ends."""
+        return isinstance(self.target, SeriesTarget) and self.target.length is None
 
     @property
     def per_step(self) -> bool:

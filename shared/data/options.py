@@ -8,7 +8,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 InputKind = Literal["auto", "sequence", "category", "vector"]
-TargetKind = Literal["auto", "class", "regression", "tags", "values", "multilabel", "text"]
+TargetKind = Literal[
+    "auto", "class", "regression", "tags", "values", "multilabel", "text", "series"
+]
 
 CSV_ONLY = (
     "input_column",

@@ -81,6 +81,7 @@ _TARGET_ARRAYS: dict[str, Callable[[Any, Array], Array]] = {
     "text": lambda _, ids: ids.astype(np.int64),
     "regression": lambda target, values: target.normalise(values),
     "values": lambda target, values: target.normalise(values),
+    "series": lambda target, values: target.normalise(values),
     "multilabel": lambda _, answers: answers.astype(np.float32),
 }
 
@@ -122,7 +123,7 @@ class Split:
 
     def target(self, index: int) -> Array | None:
         """class: int64[]; regression: float32[D]; tags: int64[T]; values, multilabel: float32[T, D];
-        text: int64[S], without start and stop.
+        text: int64[S], without start and stop; series: float32[S, D].
         """
         if self.targets is None:
             return None
@@ -207,6 +208,7 @@ _TARGET_JSON: dict[str, Callable[[Any, Array], Any]] = {
     "multilabel": lambda _, row: row.tolist(),
     "regression": lambda _, row: _numbers_json(row, whole=False)[0],
     "values": lambda _, row: _numbers_json(row, whole=False),
+    "series": lambda _, row: _numbers_json(row, whole=False),
     "text": _text_json,
 }
 

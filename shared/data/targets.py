@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from shared.data.encoding import (
     ClassTarget,
     MultilabelTarget,
     RegressionTarget,
+    SeriesTarget,
     TagsTarget,
     Target,
     TextTarget,
@@ -27,7 +28,7 @@ from shared.data.scaling import is_binary, scaling
 from shared.data.splits import Assignment
 from shared.data.vocabulary import vocabulary
 
-Kind = Literal["class", "regression", "tags", "values", "multilabel", "text", "next"]
+Kind = Literal["class", "regression", "tags", "values", "multilabel", "text", "series", "next"]
 Family = Literal["nothing", "strings", "whole", "numbers", "string lists", "number lists", "grids"]
 
 _FAMILIES: dict[str, Family] = {
@@ -45,8 +46,8 @@ _ALLOWED: dict[Family, tuple[TargetKind, ...]] = {  # what each family can be as
     "whole": ("class", "regression"),
     "numbers": ("regression",),
     "string lists": ("tags", "text"),
-    "number lists": ("values", "regression", "tags"),
-    "grids": ("multilabel", "values"),
+    "number lists": ("values", "regression", "tags", "series"),
+    "grids": ("multilabel", "values", "series"),
 }
 _NAMES = {
     "nothing": "there are no targets",
@@ -157,7 +158,7 @@ _AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Sequence[int], bool], K
     "string lists": lambda *_: "text",
     "number lists": lambda *_: "regression",
 }
-_WITHOUT_TIME = ("class", "regression", "text")  # what one input without time can lead to
+_WITHOUT_TIME = ("class", "regression", "text", "series")  # what one input without time can lead to
 _PER_STEP = "a category or a vector has no steps, and the targets give {} at every step: leave"
 _NO_STEPS = {
     "next": "a category or a vector has no next step to predict: every record needs a target",
@@ -173,8 +174,8 @@ def _check_aligned(column: TargetColumn, steps: Sequence[int], where: Sequence[s
                 place,
                 "target",
                 f"{found} {_ONE_A_STEP[column.kind]} for an input of {wanted} steps: give one a"
-                " step, or set target_kind to text for lists of strings of their own length"
-                " (encoder-decoder)",
+                " step, or set target_kind to text (lists of strings) or series (lists of numbers)"
+                " for sequences of their own length (encoder-decoder)",
             )
     faults.raise_any()
 
@@ -230,6 +231,10 @@ def _values(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
     return TargetColumn("values", Ragged(rows.values.reshape(len(rows.values), -1), rows.offsets))
 
 
+def _series(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
+    return replace(_values(intake, where), kind="series")
+
+
 def _multilabel(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
     rows = Ragged.of(intake.values)
     faults = Faults()
@@ -259,6 +264,7 @@ _COLUMNS: dict[str, Callable[[TargetIntake, Sequence[str]], TargetColumn]] = {
     "regression": _regression,
     "values": _values,
     "multilabel": _multilabel,
+    "series": _series,
 }
 
 
@@ -281,7 +287,13 @@ def encode_targets(
         return _encode_text(column, assignment, options)
     if column.kind == "multilabel":
         return MultilabelTarget(size=column.rows.width), column
-    mean, std = scaling(column.rows.take(assignment["train"]).values)
+    train = column.rows.take(assignment["train"])
+    mean, std = scaling(train.values)
+    if column.kind == "series":
+        lengths, longest = column.rows.lengths, int(train.lengths.max())
+        length = longest if (lengths == longest).all() else None
+        size = column.rows.width
+        return SeriesTarget(size=size, mean=mean, std=std, longest=longest, length=length), column
     kind = RegressionTarget if column.kind == "regression" else ValuesTarget
     return kind(size=column.rows.width, mean=mean, std=std), column
 

@@ -99,6 +99,8 @@ def shape_of(encoding: Encoding) -> Shape:
         input_kind="tokens" if encoding.input.kind in _SYMBOLIC else "numeric",
         input_size=encoding.input.size,
         output_size=encoding.output_size,
+        writes="numbers" if encoding.target.kind == "series" else "symbols",
+        stops=encoding.stops,
     )
 
 
@@ -106,7 +108,7 @@ _SYMBOLIC = ("tokens", "category")  # inputs that are embedded
 
 
 def _has_symbols(encoding: Encoding) -> bool:
-    return encoding.input.kind in _SYMBOLIC or encoding.generates
+    return encoding.input.kind in _SYMBOLIC or encoding.target.kind == "text"
 
 
 def _alignment(encoding: Encoding) -> Alignment | None:
@@ -171,7 +173,7 @@ def _network_faults(spec: JobSpec, encoding: Encoding) -> Iterator[Fault]:
     if network.embedding_size is not None and not _has_symbols(encoding):
         yield (
             "network.embedding_size",
-            "This dataset's inputs are numbers, which are not embedded; leave it out.",
+            "Nothing here is a symbol, and numbers are not embedded; leave it out.",
         )
     if network.readout is not Readout.LAST and encoding.mapping != "many_to_one":
         yield "network.readout", _NO_READOUT[encoding.target.steps]
@@ -271,6 +273,7 @@ METRICS: dict[tuple[str, str], tuple[str, ...]] = {
     ("multilabel", "binary"): ("nll_per_step",),
     ("regression", "real"): ("mse", "mae"),
     ("values", "real"): ("mse", "mae"),
+    ("series", "real"): ("mse", "mae"),
     ("next", "real"): ("mse", "mae"),
 }
 LARGER_IS_BETTER = frozenset({"accuracy", "f1_macro", "token_accuracy", "exact_match"})

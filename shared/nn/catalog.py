@@ -272,7 +272,7 @@ def embedding_size(network: NetworkSpec, shape: Shape) -> int:
 def symbol_size(network: NetworkSpec, shape: Shape) -> int:
     """Width of a symbol's vector, the same for symbols that are read and that are written."""
     read = shape.input_size if shape.input_kind == "tokens" else 0
-    generated = shape.output_size if shape.generates else 0
+    generated = shape.output_size if shape.generates and shape.writes == "symbols" else 0
     return network.embedding_size or default_embedding_size(max(read, generated))
 
 
@@ -315,9 +315,10 @@ def decoder_spec(network: NetworkSpec) -> NetworkSpec:
 
 
 def decoder_input_size(network: NetworkSpec, shape: Shape) -> int:
-    """Width of what a decoder reads at a step: its last symbol, and the condition if asked."""
+    """Width of what a decoder reads at a step: what it wrote last, and the condition if asked."""
     told = summary_size(network, shape) if network.condition is Condition.EVERY_STEP else 0
-    return symbol_size(network, shape) + told
+    own = symbol_size(network, shape) if shape.writes == "symbols" else shape.num_values
+    return own + told
 
 
 def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
@@ -332,7 +333,7 @@ def _decoder_parameters(network: NetworkSpec, shape: Shape) -> int:
     mixes = network.attention is not Attention.NONE
     return (
         (summary + 1) * states
-        + symbol_size(network, shape) * shape.output_size
+        + (shape.writes == "symbols") * symbol_size(network, shape) * shape.output_size
         + _stack_parameters(decoder, decoder_input_size(network, shape))
         + looks
         + mixes * (width + network.output_size + 1) * width

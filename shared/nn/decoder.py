@@ -1,4 +1,4 @@
-"""Writes a sequence symbol by symbol from what it is told at its start. Knows no encoder.
+"""Writes a sequence step by step from what it is told at its start. Knows no encoder.
 
 Legend: B batch, S output steps, T input steps, C width of the summary, M width of an input step,
 H width of the decoder, K symbols.
@@ -57,15 +57,17 @@ class Bridge(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Symbols so far in, logits of the next one out; a step at a time or all at once."""
+    """Symbols so far in, logits of the next one out; a step at a time or all at once.
+
+    A decoder that writes numbers reads numbers (B, S, V), and gives those of the next step, behind
+    them the logit of its being the last one where the shape stops.
+    """
 
     def __init__(self, spec: NetworkSpec, shape: Shape) -> None:
         super().__init__()
         own = decoder_spec(spec)
         self.tells_every_step = spec.condition is Condition.EVERY_STEP
-        self.embedding = nn.Embedding(
-            shape.output_size, symbol_size(spec, shape), padding_idx=UNKNOWN_SYMBOL
-        )
+        self.embedding = _reader(spec, shape)
         self.stack = Stack(own, decoder_input_size(spec, shape))
         self.bridge = Bridge(summary_size(spec, shape), self.stack)
         if spec.attention is not Attention.NONE:
@@ -86,17 +88,24 @@ class Decoder(nn.Module):
         self, symbols_BS: Tensor, state: StackState, memory: Memory
     ) -> tuple[Tensor, StackState]:
         """Logits (B, S, K) of what follows each symbol, and the state after the last one."""
-        num_rows, num_steps = symbols_BS.shape
+        num_rows, num_steps = symbols_BS.shape[:2]
         x_BSI = self.embedding(symbols_BS)
         if self.tells_every_step:
             told_BSC = memory.summary_BC.unsqueeze(1).expand(-1, num_steps, -1)
             x_BSI = torch.cat([x_BSI, told_BSC], dim=-1)
-        lengths_B = symbols_BS.new_full((num_rows,), num_steps)
+        lengths_B = symbols_BS.new_full((num_rows,), num_steps, dtype=torch.int64)
         [h_BSH], after = self.stack(x_BSI, lengths_B, state)
         if self.looks:
             context_BSM, _ = self.look(h_BSH, memory.key_BTA, memory.value_BTM, memory.real_BT)
             h_BSH = self.mix(torch.cat([h_BSH, context_BSM], dim=-1)).tanh()
         return self.head(h_BSH), after
+
+
+def _reader(spec: NetworkSpec, shape: Shape) -> nn.Module:
+    if shape.writes == "numbers":
+        return nn.Identity()
+    width = symbol_size(spec, shape)
+    return nn.Embedding(shape.output_size, width, padding_idx=UNKNOWN_SYMBOL)
 
 
 def map_state(state: StackState, change: Callable[[Tensor], Tensor]) -> StackState:

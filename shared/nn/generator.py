@@ -1,6 +1,7 @@
 """A network that writes a sequence of its own length: one_to_many and encoder_decoder.
 
-Legend: B batch, T input steps, S output steps, C width of the summary, K symbols.
+Legend: B batch, T input steps, S output steps, C width of the summary, K symbols, V numbers of a
+step where numbers are written.
 """
 
 import torch
@@ -45,7 +46,8 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Logits (B, S, K) of each symbol of the target, given those before it.
 
-        `teacher_forcing` is the chance of reading the true symbol before, drawn for each from
+        Where numbers are written the target is (B, S, V) and the outputs are numbers, behind them a
+        logit where the shape stops. `teacher_forcing` is the chance of reading the true symbol before, drawn for each from
         torch's generator; otherwise the network's own likeliest one is read (Bengio et al. 2015).
         """
         memory = self.encode(x, lengths_B)
@@ -55,20 +57,28 @@ class Generator(nn.Module):
         logits_BSK: Tensor = self.decoder(read_BS, self.decoder.initial_state(memory), memory)[0]
         return logits_BSK
 
+    def written(self, output_BSK: Tensor) -> Tensor:
+        """What a step's output says is written: the likeliest symbol (B, S), or numbers (B, S, V)."""
+        if self.shape.writes == "numbers":
+            return output_BSK[..., : self.shape.num_values]
+        return output_BSK.argmax(-1)
+
     def _sampled(self, read_BS: Tensor, memory: Memory, teacher_forcing: float) -> Tensor:
         logits_B1K: list[Tensor] = []
         state = self.decoder.initial_state(memory)
         for step in range(read_BS.shape[1]):
             symbol_B1 = read_BS[:, step : step + 1]
             if step > 0:
-                own_B1 = logits_B1K[-1].argmax(-1)
-                is_true_B1 = torch.rand(symbol_B1.shape, device=own_B1.device) < teacher_forcing
-                symbol_B1 = torch.where(is_true_B1, symbol_B1, own_B1)
+                own_B1 = self.written(logits_B1K[-1]).to(symbol_B1.dtype)
+                chance = torch.rand(own_B1.shape[:2], device=own_B1.device)
+                is_true = (chance < teacher_forcing).view(-1, *(1,) * (own_B1.dim() - 1))
+                symbol_B1 = torch.where(is_true, symbol_B1, own_B1)
             logits, state = self.decoder(symbol_B1, state, memory)
             logits_B1K.append(logits)
         return torch.cat(logits_B1K, dim=1)
 
 
 def started(like_BS: Tensor) -> Tensor:
-    """A column (B, 1) of start symbols."""
-    return torch.full_like(like_BS[:, :1], START_SYMBOL)
+    """A column (B, 1) of start symbols; where numbers are written, (B, 1, V) of their means."""
+    start = 0 if like_BS.is_floating_point() else START_SYMBOL
+    return torch.full_like(like_BS[:, :1], start)

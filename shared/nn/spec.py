@@ -279,6 +279,10 @@ class Shape(Spec):
     """Symbols of the vocabulary, or features of a step."""
     output_size: int
     """Classes, labels or values of one output; symbols of a generated sequence."""
+    writes: Literal["symbols", "numbers"] = "symbols"
+    """What a step of a generated sequence is."""
+    stops: bool = False
+    """Whether the last of the numbers a step gives is the logit of its being the last step."""
 
     @property
     def encodes(self) -> bool:
@@ -287,8 +291,13 @@ class Shape(Spec):
 
     @property
     def generates(self) -> bool:
-        """Whether the output is a sequence of its own length, written symbol by symbol."""
+        """Whether the output is a sequence of its own length, written step by step."""
         return self.encodes or self.mapping is Mapping.ONE_TO_MANY
+
+    @property
+    def num_values(self) -> int:
+        """Numbers of a step that a decoder writes, and reads at the next one."""
+        return self.output_size - self.stops
 
 
 def default_embedding_size(vocabulary_size: int) -> int:

@@ -11,9 +11,10 @@ from shared.data.batching import Batch
 from shared.nn.generation import beginning, greedy
 from shared.nn.generator import Generator
 from shared.nn.mappings import AnyNetwork
+from shared.nn.series import write_series
 from shared.nn.stack import StackState
 from workers.training.edits import num_edits
-from workers.training.losses import Loss, Real
+from workers.training.losses import Loss, Real, real_parts
 from workers.training.passes import run_batch, to_tensors
 
 Metric = Callable[["Totals"], float]
@@ -29,6 +30,7 @@ class Totals:
         self.correct = 0
         self.squared = 0.0
         self.absolute = 0.0
+        self.num_values = 0  # steps or sequences whose numbers were compared
         self.num_sequences = 0
         self.num_exact = 0
         self.num_edits = 0
@@ -69,6 +71,7 @@ class Totals:
         error_NK = (real.output - real.target).double()
         if self.scale_K is not None:
             error_NK = error_NK * self.scale_K.to(error_NK)
+        self.num_values += len(error_NK)
         self.squared += float(error_NK.square().mean(-1).sum())
         self.absolute += float(error_NK.abs().mean(-1).sum())
 
@@ -99,8 +102,8 @@ METRICS: dict[str, Metric] = {
     "edit_rate": lambda totals: totals.num_edits / totals.num_symbols,
     "perplexity": lambda totals: math.exp(min(_mean_loss(totals), 700.0)),
     "bits_per_token": lambda totals: _mean_loss(totals) / math.log(2),
-    "mse": lambda totals: totals.squared / totals.count,
-    "mae": lambda totals: totals.absolute / totals.count,
+    "mse": lambda totals: totals.squared / totals.num_values,
+    "mae": lambda totals: totals.absolute / totals.num_values,
 }
 
 
@@ -129,8 +132,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Loss and metrics by name, without a prefix. Leaves every random generator as it was.
 
-    Where texts are written, those of `sample` are decoded greedily for exact_match and edit_rate;
-    everything else is measured with the true symbols given.
+    Where texts are written, those of `sample` are decoded greedily for exact_match and edit_rate,
+    and series are written from their own numbers for mse and mae; everything else is measured with
+    the true symbols or numbers given.
     """
     network.eval()
     scale_K = None if wanted.scale is None else torch.tensor(wanted.scale, dtype=torch.float64)
@@ -142,7 +146,7 @@ def evaluate(
         ADDERS[wanted.adder](totals, real)
     if isinstance(network, Generator):
         for batch in sample:
-            _write(network, batch, wanted.max_length, totals, device)
+            WRITERS[network.shape.writes](network, batch, wanted.max_length, totals, device)
     return {name: METRICS[name](totals) for name in ("loss", *wanted.names)}
 
 
@@ -156,6 +160,20 @@ def _write(
         totals.add_text(guess.symbols, truth[: length - 1].tolist())
 
 
+def _write_numbers(
+    network: Generator, batch: Batch, max_length: int, totals: Totals, device: torch.device
+) -> None:
+    """As many steps as the truth has, wherever the network would stop."""
+    assert batch.target_lengths is not None
+    x, lengths_B, y = to_tensors(batch, device)
+    values_BSV = write_series(network, x, lengths_B, y.shape[1]).values_BSV
+    target_lengths_B = torch.from_numpy(batch.target_lengths).to(device)
+    truth_BSV = y[..., : network.shape.num_values]
+    totals.add_numbers(real_parts(values_BSV, truth_BSV, target_lengths_B, per_step=True))
+
+
+Writer = Callable[[Generator, Batch, int, Totals, torch.device], None]
+WRITERS: dict[str, Writer] = {"symbols": _write, "numbers": _write_numbers}
 ADDERS: dict[str, Callable[[Totals, Real], None]] = {
     "labels": Totals.add_labels,
     "symbols": Totals.add_symbols,

@@ -37,6 +37,16 @@ def _huber(output_NK: Tensor, target_NK: Tensor) -> Tensor:
     return functional.huber_loss(output_NK, target_NK, reduction="none").mean(-1)
 
 
+def with_stop(loss: Loss) -> Loss:
+    """Of a series whose end is learnt: its numbers, and behind them whether a step is the last."""
+
+    def both(output_NK: Tensor, target_NK: Tensor) -> Tensor:
+        numbers_N = loss(output_NK[:, :-1], target_NK[:, :-1])
+        return numbers_N + _bce(output_NK[:, -1:], target_NK[:, -1:])
+
+    return both
+
+
 LOSSES: dict[str, Loss] = {
     "cross_entropy": _cross_entropy,
     "bce": _bce,

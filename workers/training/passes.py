@@ -42,7 +42,8 @@ def run_batch(
     x, lengths_B, y = to_tensors(batch, device)
     if isinstance(network, Generator):
         assert batch.target_lengths is not None
-        logits_BSK = network(x, lengths_B, y, teacher_forcing)
+        read = y if network.shape.writes == "symbols" else y[..., : network.shape.num_values]
+        logits_BSK = network(x, lengths_B, read, teacher_forcing)
         target_lengths_B = torch.from_numpy(batch.target_lengths).to(device, non_blocking=True)
         return real_parts(logits_BSK, y, target_lengths_B, per_step=True), None
     output, after = network(x, lengths_B, carried if batch.carries else None)

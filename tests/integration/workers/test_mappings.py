@@ -8,6 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.inference.app import create_app
+from shared.data.build import build_dataset
+from shared.data.options import DatasetOptions
+from shared.data.records import Record
+from shared.db.engine import transaction
+from shared.db.seed import add_dataset
 from shared.db.tables import JobRow
 from tests.integration.api.client import error_of
 
@@ -114,6 +119,42 @@ def test_a_model_of_next_symbols_labels_its_input_or_goes_on_from_it(
     assert (len(short["text"]), len(long["text"])) == (12, 12)
     assert short == same
     assert len(drawn["text"]) == 12
+
+
+def store(name: str, records: list[dict[str, Any]], **options: Any) -> None:
+    entries = [Record(r["input"], r["target"], None, f"item {i}") for i, r in enumerate(records)]
+    wanted = DatasetOptions(**options)
+    built, sizes = build_dataset(entries, wanted), {"num_bytes": 1, "digest": "0" * 64}
+    with transaction() as db:
+        add_dataset(db, built, name=name, source="upload", format_name="jsonl", options=wanted, about={}, **sizes)  # fmt: skip
+
+
+def test_a_series_is_written_as_numbers_of_its_own_length(
+    train: Callable[..., JobRow], answers: Answer, inference: TestClient
+) -> None:
+    fixed = [{"input": [i, 1.5, 2], "target": [[i, 0.5], [1.5, 2]]} for i in range(60)]
+    differing = [{"input": [i, 1.5], "target": [i, 0.5, 2][: 1 + i % 3]} for i in range(60)]
+    store("fixed", fixed, target_kind="series")
+    store("differing", differing, target_kind="series", input_kind="vector")
+
+    job = train("fixed", network={"attention": "additive"})
+    pairs = answers("model", [[1, 2, 3], [4, 5]])
+    [cut] = answers("model", [[1, 2, 3]], max_length=1)
+    other = train("differing")
+    [single] = answers("model", [[1, 2]], max_length=2)
+    body = {"inputs": [[1, 2]], "options": {"temperature": 1.0}}
+    error = error_of(inference.post("/v1/models/model/predict", json=body), 422)
+
+    assert job.spec["alignment"] == "encoder_decoder"
+    assert {"val/mse", "val/mae", "test/mae"} <= set(job.latest)
+    assert [[len(step) for step in output["values"]] for output in pairs] == [[2, 2], [2, 2]]
+    assert cut["values"][0] == pytest.approx(pairs[0]["values"][0])
+    assert len(cut["values"]) == 1
+    assert other.spec["mapping"] == "one_to_many"
+    assert set(single) == {"values"}
+    assert 1 <= len(single["values"]) <= 2
+    assert all(math.isfinite(value) for value in single["values"])
+    assert error["param"] == "options.temperature"
 
 
 WRONG: list[tuple[str, str, dict[str, Any], str]] = [

@@ -17,6 +17,8 @@ Rows = list[dict[str, Any]]
 
 LOCALES: Rows = [{"input": f"l{i % 3}", "target": "ab"[: 1 + i % 2]} for i in range(30)]
 VECTORS: Rows = [{"input": [i, 1.5], "target": "ab"[i % 2]} for i in range(20)]
+GROWING: Rows = [{"input": [i, 1.5], "target": [0.5 * i, 2.5, 3.5][: 1 + i % 3]} for i in range(30)]
+PAIRS: Rows = [{"input": "ab", "target": [[i, 0.5], [1.0, 2.5], [3.5, 4.0]]} for i in range(20)]
 DATES: Rows = [{"input": f"{i} May", "target": f"05-{i}"} for i in range(10, 30)]
 
 
@@ -34,6 +36,8 @@ DATES: Rows = [{"input": f"{i} May", "target": f"05-{i}"} for i in range(10, 30)
         ([{"input": 3, "target": ["a", "b"]}, {"input": 4, "target": ["a"]}] * 5, {"input_kind": "category"}, "one_to_many", None),
         ([{"input": 3, "target": [i, 2]} for i in range(9)], {"input_kind": "category"}, "one_to_one", None),
         ([{"input": "ab", "target": ["x", "y", "x"]}] * 9, {"target_kind": "text"}, "many_to_many", "encoder_decoder"),
+        (GROWING, {"target_kind": "series"}, "many_to_many", "encoder_decoder"),
+        (GROWING, {"target_kind": "series", "input_kind": "vector"}, "one_to_many", None),
     ],
 )  # fmt: skip
 def test_kinds_of_input_and_target_decide_the_mapping(
@@ -54,6 +58,8 @@ def test_kinds_of_input_and_target_decide_the_mapping(
         (DATES, {"target_kind": "text", "target_tokens": "char"}),
         ([{"input": "a b", "target": "c d e"}] * 9, {"target_kind": "text", "target_tokens": "word"}),
         ([{"input": "ab", "target": ["x y", "z", "x y"]}] * 9, {"target_kind": "text"}),
+        (GROWING, {"target_kind": "series"}),
+        (PAIRS, {"target_kind": "series"}),
     ],
 )  # fmt: skip
 def test_records_come_back_as_they_were_written(rows: Rows, options: dict[str, Any]) -> None:
@@ -213,3 +219,17 @@ def test_rows_of_a_sheet_may_be_categories_vectors_and_texts() -> None:
 
     assert (names.mappings, vectors.mappings) == (["one_to_many"], ["one_to_one"])
     assert table_of(names).preview("train", 1)[0]["target"].isdigit()
+
+
+def test_a_series_has_one_length_or_learns_where_it_ends() -> None:
+    growing, pairs = (build_rows(rows, target_kind="series") for rows in (GROWING, PAIRS))
+
+    assert growing.schema["target"] == {"kind": "series", "size": 1, "length": None}
+    assert pairs.schema["target"] == {"kind": "series", "size": 2, "length": 3}
+    assert (growing.encoding.output_size, pairs.encoding.output_size) == (2, 2)
+
+
+def test_numbers_of_another_length_than_their_input_say_what_they_may_be() -> None:
+    [message, *_] = [fault.message for fault in row_faults(GROWING)]
+
+    assert "set target_kind to text (lists of strings) or series (lists of numbers)" in message

@@ -132,6 +132,15 @@ def test_a_decoder_that_is_taught_less_and_less(cell: dict[str, Any], num_steps:
     assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
 
 
+@pytest.mark.parametrize("num_steps", [1, 7, 13])
+def test_a_decoder_of_series_that_reads_its_own_numbers(num_steps: int) -> None:
+    table = make_table(ragged_series(), ragged_series()[::-1], target_kind="series")
+    network = {"bidirectional": True, "attention": "dot", "dropout": 0.2}
+    wanted = {"network": network, "training": {"teacher_forcing": 0.5}}
+
+    assert stop_and_resume(table, num_steps, wanted) == finish(plan_for(table, **wanted))
+
+
 def test_a_decoder_of_a_condition_and_a_feed_forward_stack() -> None:
     words = ["left", "right", "up"] * 10
     written = make_table(words, [word[:2] for word in words], input_kind="category", target_kind="text")  # fmt: skip

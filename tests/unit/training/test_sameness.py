@@ -35,6 +35,10 @@ MAPPINGS: dict[str, tuple[DatasetTable, dict[str, Any]]] = {
         builtin_table("pydocs"),
         {"network": {"cell": "gru"}, "training": {"batch_size": 512, "max_steps": 4}},
     ),
+    "series": (
+        make_table(ragged_series(), ragged_series()[::-1], target_kind="series"),
+        {**DROPPED, **TAUGHT},
+    ),
     "encoder_decoder": (
         reversed_words(),
         {"network": {"bidirectional": True, "attention": "additive"}, **TAUGHT},
