@@ -86,7 +86,8 @@ class LstmCell(Cell):
     def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
         limit = options_compile_up_to(self.spec, self.options.named())
         if suits_loops(x_BTI) and self.hidden_size <= limit:
-            return self._compiled(x_BTI, state, keep_BH)
+            path = self._normalised if self.options.layer_norm else self._compiled
+            return path(x_BTI, state, keep_BH)
         return self.unroll(x_BTI, state, keep_BH)
 
     def _compiles_up_to(self) -> int:
@@ -104,6 +105,16 @@ class LstmCell(Cell):
         bias = self.bias_ih + self.bias_hh
         own = (self.weight_ih, self.weight_hh, bias, self._peepholes(x_BTI))
         return run_compiled_lstm(x_BTI, state, own, keep_BH)
+
+    def _normalised(
+        self, x_BTI: Tensor, state: State, keep_BH: Tensor | None
+    ) -> tuple[Tensor, State]:
+        from shared.nn.kernels.lstm_norm_compiled import run_normalised_lstm
+
+        for_input = (self.weight_ih, self.gain_ih, self.bias_ih + self.bias_hh)
+        peepholes = self._peepholes(x_BTI)
+        own = (self.weight_hh, peepholes, self.gain_hh, self.gain_c, self.bias_c)
+        return run_normalised_lstm(x_BTI, state, for_input, own, keep_BH)
 
     def _peepholes(self, like: Tensor) -> Tensor:
         if self.spec.peephole:

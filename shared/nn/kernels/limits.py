@@ -55,7 +55,7 @@ def gru_compiles_up_to(spec: GruSpec) -> int:
 
 
 OPTIONS_IN_LOOPS: dict[type[Spec], frozenset[str]] = {
-    LstmSpec: frozenset({"recurrent_dropout"}),
+    LstmSpec: frozenset({"layer_norm", "recurrent_dropout"}),
     GruSpec: frozenset({"recurrent_dropout"}),
 }
 """Options of a network that compiled loops of a cell know."""

@@ -30,6 +30,7 @@ from shared.nn.kernels.whole import (
     by_hand,
     input_share,
     no_mask,
+    peephole_gradient,
     recurrent_gradient,
 )
 
@@ -218,14 +219,8 @@ class CompiledSequence(Function):
         dweight = recurrent_gradient(dz_TBG, start, fed_TBH)
         dp_PH = None
         if ctx.needs_input_grad[4]:
-            dp_PH = _peephole_gradient(dz_TBG, before(c_BH, c_TBH), c_TBH)
+            dp_PH = peephole_gradient(dz_TBG, before(c_BH, c_TBH), c_TBH)
         return dz_TBG, dh if to_first else None, dc, dweight, dp_PH, None
-
-
-def _peephole_gradient(dz_TBG: Tensor, before_TBH: Tensor, c_TBH: Tensor) -> Tensor:
-    *early, _, out = dz_TBG.split(c_TBH.shape[2], 2)
-    seen = [(dz_TBH * before_TBH).sum((0, 1)) for dz_TBH in early]
-    return torch.stack([*seen, (out * c_TBH).sum((0, 1))])
 
 
 def warm() -> float:

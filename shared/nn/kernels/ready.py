@@ -7,6 +7,10 @@ def warm_up() -> float:
     """Compile all loops, or read them from disk; returns the seconds that took, 0 without numba."""
     if not has_compiler():
         return 0.0
-    from shared.nn.kernels import gru_compiled, lstm_compiled  # numba takes a second
+    from shared.nn.kernels import (
+        gru_compiled,
+        lstm_compiled,
+        lstm_norm_compiled,
+    )  # numba takes a second
 
-    return lstm_compiled.warm() + gru_compiled.warm()
+    return lstm_compiled.warm() + lstm_norm_compiled.warm() + gru_compiled.warm()

@@ -36,7 +36,7 @@ def applied(kernel: type[Function], z: Tensor, *arguments: Any) -> Any:
     return kernel.apply(*(each.detach() if isinstance(each, Tensor) else each for each in alike))
 
 
-def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor) -> Tensor:
+def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor | None) -> Tensor:
     """z_TBG in memory of its own, the steps one after the other; under autocast, too, in the type
     of the weights, which is that of states."""
     return linear(x_BTI.transpose(0, 1).contiguous(), weight_GI, bias_G).to(weight_GI.dtype)
@@ -99,3 +99,10 @@ def recurrent_gradient(dz_TBG: Tensor, first_BH: Tensor | None, h_TBH: Tensor) -
 def no_mask(h_BH: Tensor) -> Tensor:
     """In place of a mask of recurrent dropout, for compiled loops, whose arguments have one type."""
     return h_BH.new_empty(0, h_BH.shape[1])
+
+
+def peephole_gradient(dz_TBG: Tensor, before_TBH: Tensor, c_TBH: Tensor) -> Tensor:
+    """Of peepholes, from the derivatives by the gates' pre-activations."""
+    *early, _, out = dz_TBG.split(c_TBH.shape[2], 2)
+    seen = [(dz_TBH * before_TBH).sum((0, 1)) for dz_TBH in early]
+    return torch.stack([*seen, (out * c_TBH).sum((0, 1))])

@@ -17,6 +17,7 @@ torch.manual_seed(0)
 layers = torch.nn.ModuleList([
     modules.LSTM(6, 24, batch_first=True, recurrent_dropout=0.2),
     modules.LSTM(24, 24, peephole=True, coupled_gates=True, batch_first=True),
+    modules.LSTM(24, 24, layer_norm=True, batch_first=True),
     modules.GRU(24, 24, batch_first=True),
 ])
 optimizer = torch.optim.Adam(layers.parameters(), lr=0.01)

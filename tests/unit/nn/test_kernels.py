@@ -18,6 +18,7 @@ from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
 from shared.nn.kernels.lstm import PeepholeSequence
 from shared.nn.kernels.lstm_compiled import CompiledSequence
+from shared.nn.kernels.lstm_norm_compiled import NormalisedSequence
 from shared.nn.kernels.mgu import MguSequence
 from shared.nn.kernels.ready import warm_up
 from shared.nn.kernels.scan import Scan
@@ -37,6 +38,13 @@ def on_copies(kernel: Any, num_written: int, *rest: Any) -> Callable[..., Any]:
     def run(*tensors: Tensor) -> Any:
         written = [tensor.clone() for tensor in tensors[:num_written]]
         return kernel.apply(*written, *tensors[num_written:], *rest)
+
+    return run
+
+
+def with_mask_fourth(kernel: Any, mask: Tensor) -> Callable[..., Any]:
+    def run(z_TBG: Tensor, h_BH: Tensor, c_BH: Tensor, *weights: Tensor) -> Any:
+        return kernel.apply(z_TBG.clone(), h_BH, c_BH, mask, *weights)
 
     return run
 
@@ -79,6 +87,17 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
         f"compiled, {gates} gates{name}": (
             on_copies(CompiledSequence, 1, mask),
             ((T, B, gates * H), (B, H), (B, H), (gates * H, H), (gates - 1, H)),
+        )
+        for gates in (3, 4)
+        for name, mask in MASKS.items()
+    },
+    **{
+        f"normalised, {gates} gates{name}": (
+            with_mask_fourth(NormalisedSequence, mask),
+            (
+                *((T, B, gates * H), (B, H), (B, H), (gates * H, H), (gates - 1, H)),
+                *((gates * H,), (H,), (H,)),
+            ),
         )
         for gates in (3, 4)
         for name, mask in MASKS.items()
