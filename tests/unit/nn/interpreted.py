@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from shared.nn.catalog import TRITON
 from shared.nn.kernels import limits, scan, whole
-from tests.unit.nn.test_devices import CLOSE, gradients, make_cell, make_given
+from tests.unit.nn.test_devices import CLOSE, IN_GRAPH, gradients, kernels, make_cell, make_given
 
 CELLS: list[dict[str, Any]] = [
     {"type": "lstm", "peephole": True},
@@ -33,12 +34,6 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "suits_triton", lambda x, weight: True)
 
 
-def kernels(node: Any) -> set[str]:
-    """Names of all that autograd will go back through."""
-    before = (each for each, _ in node.next_functions if each is not None)
-    return {node.name()}.union(*(kernels(each) for each in before))
-
-
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_a_kernel_gives_what_the_equation_says(cell: dict[str, Any], size: tuple[int, ...]) -> None:
@@ -49,7 +44,7 @@ def test_a_kernel_gives_what_the_equation_says(cell: dict[str, Any], size: tuple
     plain, walked = module.unroll(*given), module.sequence(*given)
     expected, found = (gradients(each, module, *given) for each in (plain, walked))
 
-    assert kernels(walked[0].grad_fn) & {"WalkedSequenceBackward", "ParallelScanBackward"}
+    assert kernels(walked[0].grad_fn) & IN_GRAPH[TRITON]
     torch.testing.assert_close(walked, plain, **CLOSE[torch.float32])
     torch.testing.assert_close(found, expected, **CLOSE[torch.float32])
 

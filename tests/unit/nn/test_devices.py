@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from shared.nn.catalog import COMPILED, OWN, TRITON, kernel_of
 from shared.nn.cells.base import Cell, CellOptions, State
 from shared.nn.cells.registry import build_cell
 from shared.nn.spec import NetworkSpec
@@ -15,6 +16,23 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SIZES = [(5, 9, 7, 33), (1, 1, 3, 16), (18, 40, 12, 130)]
 """Rows, steps, inputs, units: neither as a tile has them, one alone, and several tiles."""
 CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.bfloat16: {"atol": 0.1, "rtol": 0.1}}
+
+
+IN_GRAPH = {
+    COMPILED: {"CompiledSequenceBackward"},
+    TRITON: {"WalkedSequenceBackward", "ParallelScanBackward"},
+    OWN: {
+        "torch::autograd::CopySlices",  # of an elman, whose outputs take the memory of its inputs' share
+        "JordanSequenceBackward",
+        "MguSequenceBackward",
+        "PeepholeSequenceBackward",
+        "ResetAfterBackward",
+        "ResetBeforeBackward",
+        "ScanBackward",
+    },
+    **{f"torch.nn.{name}": {"CudnnRnnBackward0"} for name in ("RNN", "LSTM", "GRU")},
+}
+"""What autograd finds behind an output, by the kernel that a job reports."""
 
 
 def make_cell(wanted: dict[str, Any], inputs: int, units: int, device: str) -> Cell:
@@ -47,6 +65,25 @@ def gradients(
     wanted = {"x": x_BTI, **{f"state {n}": each for n, each in enumerate(state)}}
     wanted.update(cell.named_parameters())
     return dict(zip(wanted, torch.autograd.grad(loss, list(wanted.values())), strict=True))
+
+
+def kernels(node: Any) -> set[str]:
+    """Names of all that autograd will go back through."""
+    before = (each for each, _ in node.next_functions if each is not None)
+    return {node.name()}.union(*(kernels(each) for each in before))
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_job_reports_the_kernel_that_ran(device: str, cell: dict[str, Any]) -> None:
+    module = make_cell(cell, 3, 40, device)
+    reported = kernel_of(NetworkSpec.model_validate({"cell": cell, "hidden_size": 40}), device)
+
+    h_BTH, _ = module.sequence(*make_given(module, 2, 4, device))
+
+    ran = {name for names in IN_GRAPH.values() for name in names & kernels(h_BTH.grad_fn)}
+    assert ran
+    assert ran <= IN_GRAPH[reported]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
