@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from shared.config import get_settings
+from shared.logging import configure_logging
 from shared.queue import QUEUE
 
 
@@ -17,11 +19,13 @@ def main() -> None:
     os.environ["UNROLL_CONCURRENCY"] = str(arguments.concurrency)
     # threads that spin while they wait are 20 times slower where other processes want the cores
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settings = get_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json)  # Celery warns before it asks
     from workers.app import app  # imports torch, which --help need not wait for
 
     options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]
     pool = ["--pool=prefork", f"--concurrency={arguments.concurrency}", f"--queues={QUEUE}"]
-    app.worker_main(["worker", *pool, *options, "--max-tasks-per-child=50"])
+    app.worker_main(["--quiet", "worker", *pool, *options, "--max-tasks-per-child=50"])
 
 
 if __name__ == "__main__":

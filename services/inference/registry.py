@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from services.inference.measures import LOAD_SECONDS
 from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
@@ -82,7 +83,7 @@ class Registry:
 
 def load(name: str, version: int) -> Loaded:
     """Read a version's weights, chunk by chunk into their place, and check their hash."""
-    with transaction() as db:
+    with LOAD_SECONDS.time(), transaction() as db:
         row = ModelStore(db).version(name, str(version))
         network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
