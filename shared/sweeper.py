@@ -1,6 +1,7 @@
 """Look after the queue: rescue jobs of lost workers, send lost messages again, collect rubbish."""
 
 import threading
+import time
 
 import redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +17,7 @@ from shared.queue import num_messages, wake_workers
 
 log = get_logger(__name__)
 COLLECT_EVERY = 120  # sweeps
+COLLECT_S = 2.0  # rescue of lost jobs waits no longer
 STOP_S = 5.0
 
 
@@ -30,13 +32,23 @@ def sweep(*, collect: bool = False) -> None:
             forget_old_keys(db)
             forget_old_logins(db)
             WorkerStore(db).forget_lost()
-            BlobStore(db).delete_orphans()
         db.flush()
         unsent = list(leases.unsent(_num_messages()))
     if rescued:
         log.warning("jobs taken back from lost workers", count=rescued)
     if unsent:
         wake_workers(unsent)
+    if collect:
+        collect_orphans()
+
+
+def collect_orphans(most_s: float = COLLECT_S) -> None:
+    """Delete bytes that nothing names, a batch a transaction; what is left waits for the next time."""
+    deadline, num_deleted = time.monotonic() + most_s, 1
+    while num_deleted and time.monotonic() < deadline:
+        with transaction() as db:
+            may_act = LeaseStore(db).try_sweep_lock()
+            num_deleted = BlobStore(db).delete_orphans() if may_act else 0
 
 
 def _num_messages() -> int:

@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from shared.config import get_settings
 from shared.db.engine import transaction
@@ -83,15 +84,20 @@ class Heart(threading.Thread):
         super().__init__(name="heart", daemon=True)
         self.worker, self.device = worker, device
         self.lease: Lease | None = None
+        self.ids: dict[str, Any] = {}  # for the log lines of this thread
         self.stopped = threading.Event()
 
     def run(self) -> None:
         every_s = min(LONGEST_BEAT_S, get_settings().lease_s / 3)
         while not self.stopped.wait(every_s):
-            try:
-                self.beat()
-            except SQLAlchemyError as error:
-                log.warning("heartbeat failed", error=str(error).splitlines()[0])
+            with bound_contextvars(**self.ids):
+                self._try_to_beat()
+
+    def _try_to_beat(self) -> None:
+        try:
+            self.beat()
+        except SQLAlchemyError as error:
+            log.warning("heartbeat failed", error=str(error).splitlines()[0])
 
     def beat(self) -> None:
         lease = self.lease
@@ -103,11 +109,11 @@ class Heart(threading.Thread):
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Lease]:
         """Keep the lease alive while the block runs."""
-        self.lease = lease
+        self.lease, self.ids = lease, get_contextvars()
         try:
             yield lease
         finally:
-            self.lease = None
+            self.lease, self.ids = None, {}
 
     def stop(self) -> None:
         """Leave: an idle worker that ends takes its name with it."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from shared.config import get_settings
 from shared.data.batching import eval_batches, sample_batches
@@ -45,12 +46,13 @@ def run_next(heart: Heart) -> None:
     if job is None:
         return
     lease = Lease(job.id, job.attempt, lease_s)
-    log.info("attempt starts", job_id=job.id, attempt=job.attempt)
-    with heart.holding(lease):
+    ids = {"request_id": job.request_id, "job_id": job.id, "attempt": job.attempt}
+    with bound_contextvars(**ids), heart.holding(lease):
+        log.info("attempt starts")
         try:
             _settle(job, lease)
         except (LeaseLost, OperationalError, InterfaceError) as error:
-            log.warning("attempt abandoned", job_id=job.id, attempt=job.attempt, error=str(error))
+            log.warning("attempt abandoned", error=str(error))
 
 
 def _settle(job: JobRow, lease: Lease) -> None:
@@ -63,7 +65,9 @@ def _settle(job: JobRow, lease: Lease) -> None:
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        _fail(lease, explain(error))
+        failure = explain(error)
+        _fail(lease, failure)
+        log.warning("attempt failed", code=failure.code, error=failure.message)
 
 
 def explain(error: Exception) -> JobError:
@@ -221,7 +225,7 @@ class Attempt:
         self.recorder.metrics(test, step, step / self.plan.steps_per_epoch)
         self.recorder.flush()
         self.lease.write(lambda db, job: self._publish(db, job, best, test))
-        log.info("attempt succeeded", job_id=self.job.id, attempt=self.job.attempt)
+        log.info("attempt succeeded")
 
     def _publish(
         self, db: Session, job: JobRow, best: CheckpointRow, test: dict[str, float]

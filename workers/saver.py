@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
+from shared.db.counters import CounterStore
 from shared.db.engine import transaction
 from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore
@@ -33,22 +34,24 @@ class Saver:
         spec, shape = self.plan.spec.network, training.network.shape
         with transaction() as db:
             pieces = pack(Checkpoint(spec, shape, weights, tensors, facts))
-            blob_id = BlobStore(db).write(pieces).id
+            blob = BlobStore(db).write(pieces)
         columns = {
             "attempt": self.lease.attempt,
             "step": training.position.step,
             "epoch": training.position.epoch,
             "metrics": metrics,
-            "blob_id": blob_id,
+            "blob_id": blob.id,
             "weights_sha256": weights_sha256(weights),
         }
-        self.lease.write(lambda db, job: self._add(db, job, columns))
+        self.lease.write(lambda db, job: self._add(db, job, blob.bytes, columns))
         self.saved_step = training.position.step
 
-    def _add(self, db: Session, job: JobRow, columns: dict[str, Any]) -> None:
+    def _add(self, db: Session, job: JobRow, num_bytes: int, columns: dict[str, Any]) -> None:
         store, kept = CheckpointStore(db), self.plan.spec.checkpoint
         store.add(job.id, **columns)
         store.retain(job.id, self._ranked(store, job.id)[: kept.keep_best], kept.keep_last)
+        CounterStore(db).add("checkpoints")
+        CounterStore(db).add("checkpoint_bytes", by=num_bytes)
 
     def _ranked(self, store: CheckpointStore, job_id: str) -> list[str]:
         """Checkpoints that were evaluated, the best first; earlier ones win ties."""

@@ -16,8 +16,10 @@ from shared.db.tables import DatasetRow
 from shared.db.workers import WorkerStore
 from shared.jobs.resolve import Estimate, estimate, resolve
 from shared.jobs.spec import JobSpec
+from shared.logging import current_request_id, get_logger
 from shared.queue import wake_workers
 
+log = get_logger(__name__)
 NOMINAL_FLOPS_PER_S = 5e9  # a slow core; only until the first job here has finished
 
 
@@ -30,12 +32,13 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
             return answer
         dataset, resolved, cost = _resolved(db, spec)
         DatasetStore(db).hold(dataset)
-        job = JobStore(db).add(resolved, dataset.id, cost)
+        job = JobStore(db).add(resolved, dataset.id, cost, current_request_id())
         job.status_reason = _why_it_waits(db, resolved)
         view: JobView = view_of(db, job)
         answer = view.model_dump(mode="json")
         if store:
             store.keep(answer)
+    log.info("job queued", job_id=view.id, attempt=0)
     wake_workers([view.id])
     return answer
 

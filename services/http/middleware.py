@@ -76,6 +76,7 @@ class RequestMiddleware:
                 path=scope["path"],
                 status=status,
                 ms=round(1000 * seconds, 1),
+                job_id=scope.get("path_params", {}).get("job_id"),
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from services.inference.measures import LOAD_SECONDS
 from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
@@ -84,7 +85,7 @@ class Registry:
 
 def load(row: ModelVersionRow) -> Loaded:
     """Read a version's weights, chunk by chunk into their place, and check their hash."""
-    with transaction() as db:
+    with LOAD_SECONDS.time(), transaction() as db:
         network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
     encoding = Encoding.model_validate(row.encoding)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.http.errors import NOT_FOUND
 from services.http.json import json_response
+from services.inference.measures import INPUTS, PREDICT_SECONDS
 from services.inference.options import Options
 from services.inference.predictor import predict
 from services.inference.registry import Registry
@@ -55,5 +56,7 @@ def predict_version(name: str, version: str, body: PredictRequest, request: Requ
 def _answer(request: Request, name: str, version: str, body: PredictRequest) -> Response:
     registry: Registry = request.app.state.registry
     model = registry.get(name, version)
-    outputs = predict(model, body.inputs, body.options)
+    with PREDICT_SECONDS.time():
+        outputs = predict(model, body.inputs, body.options)
+    INPUTS.observe(len(outputs))
     return json_response({"model": name, "version": model.version, "outputs": outputs})

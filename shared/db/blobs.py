@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, insert, text, update
+from sqlalchemy import ColumnElement, Delete, delete, exists, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from shared.db.ids import new_id
@@ -14,6 +14,7 @@ from shared.jobs.errors import CorruptBlob
 CHUNK_BYTES = 2**20  # measured: 1 MiB chunks write and read fastest
 OWNERS = (DatasetRow.blob_id, CheckpointRow.blob_id, ModelVersionRow.blob_id)
 READ = "SELECT data FROM blob_chunks WHERE blob_id = %s AND number = %s"
+BATCH_CHUNKS = 64  # that one transaction collects
 ORPHAN_AGE = "1 hour"  # a blob is written before the row that names it
 
 
@@ -87,12 +88,29 @@ class BlobStore:
         unused = [BlobRow.id.in_(list(blob_ids)), *_unowned()]
         self.db.execute(delete(BlobRow).where(*unused))
 
-    def delete_orphans(self) -> int:
-        """Collect what a writer left that ended before its row was committed."""
+    def delete_orphans(self, max_chunks: int = BATCH_CHUNKS) -> int:
+        """Collect some of what a writer left that ended before its row was committed.
+
+        Returns the chunks and blobs deleted, at most about `max_chunks`; 0 = nothing is left. A
+        large blob loses its chunks in several calls, each in a transaction of its own, so that none
+        lasts long; nobody reads it any more.
+        """
         old = BlobRow.created_at < text(f"now() - interval '{ORPHAN_AGE}'")
-        return len(
-            self.db.scalars(delete(BlobRow).where(old, *_unowned()).returning(BlobRow.id)).all()
+        orphans = select(BlobRow.id).where(old, *_unowned()).order_by(BlobRow.created_at)
+        ids = self.db.scalars(orphans.limit(max_chunks).with_for_update(skip_locked=True)).all()
+        chunk = tuple_(BlobChunkRow.blob_id, BlobChunkRow.number)
+        some = (
+            select(BlobChunkRow.blob_id, BlobChunkRow.number)
+            .where(BlobChunkRow.blob_id.in_(ids))
+            .limit(max_chunks)
         )
+        num_chunks = self._count(delete(BlobChunkRow).where(chunk.in_(some)))
+        is_empty = ~exists().where(BlobChunkRow.blob_id == BlobRow.id)
+        return num_chunks + self._count(delete(BlobRow).where(BlobRow.id.in_(ids), is_empty))
+
+    def _count(self, statement: Delete) -> int:
+        result: Any = self.db.execute(statement, execution_options={"synchronize_session": False})
+        return int(result.rowcount)
 
 
 def check_hash(blob: BlobRow, found: str) -> None:

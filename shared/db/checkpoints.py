@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from shared.db.blobs import BlobStore
 from shared.db.events import EventStore
 from shared.db.ids import new_id
-from shared.db.tables import BlobRow, CheckpointRow
+from shared.db.tables import BlobRow, CheckpointRow, ModelVersionRow
 from shared.jobs.errors import CheckpointNotFound
 
 
@@ -50,10 +50,10 @@ class CheckpointStore:
         return self.db.scalars(query.limit(1)).first()
 
     def retain(self, job_id: str, ranked: Sequence[str], keep_last: int) -> None:
-        """Keep the checkpoints in `ranked` (best first) and the newest ones; delete the others."""
+        """Keep those in `ranked` (best first), the newest ones and the published; delete the rest."""
         rows = [row for row, _ in self.of_job(job_id)]
-        last = {row.id for row in rows[:keep_last]}
-        gone = [row for row in rows if row.id not in last and row.id not in ranked]
+        kept = {row.id for row in rows[:keep_last]} | {*ranked} | self.pinned(job_id)
+        gone = [row for row in rows if row.id not in kept]
         self.db.execute(
             update(CheckpointRow)
             .where(CheckpointRow.job_id == job_id)
@@ -64,3 +64,13 @@ class CheckpointStore:
         )
         self.db.execute(delete(CheckpointRow).where(CheckpointRow.id.in_([r.id for r in gone])))
         BlobStore(self.db).delete_if_unused([row.blob_id for row in gone])
+
+    def pinned(self, job_id: str) -> set[str]:
+        """Checkpoints of the job that a version of a model was published from."""
+        published = select(ModelVersionRow.checkpoint_id).where(
+            ModelVersionRow.checkpoint_id.is_not(None)
+        )
+        query = select(CheckpointRow.id).where(
+            CheckpointRow.job_id == job_id, CheckpointRow.id.in_(published)
+        )
+        return set(self.db.scalars(query))

@@ -16,7 +16,7 @@ from shared.db.tables import AttemptRow, CheckpointRow, DatasetRow, JobRow
 from shared.jobs.errors import Conflict, JobNotFound
 from shared.jobs.resolve import Estimate
 from shared.jobs.spec import JobSpec
-from shared.jobs.states import FINAL, JobStatus, check_transition
+from shared.jobs.states import FINAL, LEASED, JobStatus, check_transition
 
 AT_ONCE = {JobStatus.QUEUED: JobStatus.CANCELLED, JobStatus.PAUSED: JobStatus.CANCELLED}
 """What a cancellation makes of a job that no worker holds."""
@@ -55,10 +55,13 @@ class JobStore:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def add(self, spec: JobSpec, dataset_id: str, estimate: Estimate) -> JobRow:
-        """Queue a resolved spec."""
+    def add(
+        self, spec: JobSpec, dataset_id: str, estimate: Estimate, request_id: str | None = None
+    ) -> JobRow:
+        """Queue a resolved spec; `request_id` will stand in its workers' logs."""
         job = JobRow(
             id=new_id("job"),
+            request_id=request_id,
             name=spec.name,
             status=JobStatus.QUEUED,
             spec=spec.model_dump(mode="json"),
@@ -187,6 +190,12 @@ class JobStore:
         counted = select(JobRow.status, func.count()).group_by(JobRow.status)
         rows = self.db.execute(counted, execution_options=EVERYONES).all()
         return {status: count for status, count in rows}  # noqa: C416 - rows are no tuples to mypy
+
+    def steps_per_s(self) -> float:
+        """Of all running jobs together, as their workers last said."""
+        rate = func.sum(JobRow.progress["steps_per_s"].as_float())
+        query = select(func.coalesce(rate, 0.0)).where(JobRow.status.in_(LEASED))
+        return float(self.db.scalars(query).one())
 
     def flops_per_s(self) -> float | None:
         """Arithmetic that the newest finished jobs got through in a second, overheads included."""

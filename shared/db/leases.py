@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from shared.db.counters import CounterStore
 from shared.db.jobs import JobStore
 from shared.db.tables import AttemptRow, JobRow
 from shared.jobs.errors import ErrorClass, JobError, LeaseLost
@@ -55,6 +56,7 @@ class LeaseStore:
         job.lease_until = func.now() + _seconds(lease_s)
         JobStore(self.db).move(job, JobStatus.RUNNING, f"attempt {job.attempt} on {worker}")
         self.db.add(AttemptRow(job_id=job.id, number=job.attempt, worker=worker, device=device))
+        CounterStore(self.db).add("claims")
         return job
 
     def renew(self, job_id: str, attempt: int, lease_s: float) -> JobStatus | None:
@@ -95,6 +97,7 @@ class LeaseStore:
             .where(AttemptRow.job_id == job.id, AttemptRow.number == job.attempt)
             .values(ended_at=func.now(), outcome=outcome)
         )
+        CounterStore(self.db).add("attempts", outcome)
 
     def resumed_from(self, job: JobRow, step: int) -> None:
         self.db.execute(
@@ -135,6 +138,8 @@ class LeaseStore:
         delay = min(BACKOFF_S * 2 ** (num_lost - 1), MAX_BACKOFF_S)
         job.not_before = func.now() + _seconds(delay)
         self.settle(job, status, "lost", reason)
+        CounterStore(self.db).add("lease_expiries")
+        CounterStore(self.db).add("rescues", status)
 
     def _num_lost(self, job_id: str) -> int:
         """Attempts that ended with their worker; a worker that hands a job back costs none."""

@@ -28,6 +28,11 @@ class WorkerStore:
         old = text(f"heartbeat_at < now() - interval '{FORGOTTEN_AFTER}'")
         self.db.execute(delete(WorkerRow).where(old))
 
+    def num_alive(self, lease_s: float) -> int:
+        """Workers that gave a sign within the last `lease_s` seconds."""
+        alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
+        return self.db.scalars(select(func.count()).select_from(WorkerRow).where(alive)).one()
+
     def has_cuda(self, lease_s: float) -> bool:
         """Whether a worker with a CUDA device gave a sign within the last `lease_s` seconds."""
         alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from services.embedded.servers import Servers
 from shared.db.blobs import BlobStore
@@ -16,7 +17,7 @@ from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore, Point
 from shared.db.models import ModelStore
 from shared.db.seed import ensure_builtin
-from shared.db.tables import CheckpointRow, DatasetRow, JobRow, Row
+from shared.db.tables import CheckpointRow, DatasetRow, JobRow, ModelVersionRow, Row
 from shared.jobs.errors import ErrorClass, JobError
 from shared.jobs.states import JobStatus
 from tests.conftest import forget_settings
@@ -166,28 +167,32 @@ def write_curve(
         MetricStore(db).add(job.id, points)
 
 
+def publish(db: Session, checkpoint: CheckpointRow, job: JobRow) -> ModelVersionRow:
+    """Make a checkpoint the next version of its job's model."""
+    dataset = db.get_one(DatasetRow, job.dataset_id)
+    assert job.model_name is not None
+    return ModelStore(db).publish(
+        job.model_name,
+        job_id=job.id,
+        checkpoint_id=checkpoint.id,
+        dataset=dataset.name,
+        network=job.spec["network"],
+        shape={"mapping": job.spec["mapping"]},
+        encoding=dataset.encoding,
+        metrics={"test/accuracy": 0.5},
+        num_parameters=job.estimate["num_parameters"],
+        blob_id=checkpoint.blob_id,
+        weights_sha256=checkpoint.weights_sha256,
+    )
+
+
 def succeed(job: JobRow, data: bytes = b"weights") -> CheckpointRow:
     """Save, publish and end a claimed job."""
     checkpoint = save(job, data)
     with transaction() as db:
         leases = LeaseStore(db)
         row = leases.owned(job.id, job.attempt)
-        assert row.model_name is not None
-        dataset = db.get_one(DatasetRow, row.dataset_id)
-        version = ModelStore(db).publish(
-            row.model_name,
-            job_id=row.id,
-            checkpoint_id=checkpoint.id,
-            dataset=dataset.name,
-            network=row.spec["network"],
-            shape={"mapping": row.spec["mapping"]},
-            encoding=dataset.encoding,
-            metrics={"test/accuracy": 0.5},
-            num_parameters=row.estimate["num_parameters"],
-            blob_id=checkpoint.blob_id,
-            weights_sha256=checkpoint.weights_sha256,
-        )
-        row.model_version = version.version
+        row.model_version = publish(db, checkpoint, row).version
         row.weights_sha256 = checkpoint.weights_sha256
         leases.settle(row, JobStatus.SUCCEEDED, "succeeded")
     return checkpoint

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from services.embedded.servers import Servers
 from shared.db.blobs import CHUNK_BYTES, BlobStore, rechunk
 from shared.db.engine import transaction
+from shared.db.leases import LeaseStore
 from shared.jobs.errors import CorruptBlob
+from shared.sweeper import collect_orphans
 from tests.integration.seeding import count_rows, execute, seeded_servers
 
 DATA = random.Random(1).randbytes(5 * 2**20 + 12_345)
@@ -129,9 +131,45 @@ def test_orphans_are_collected_once_they_are_old(seeded: None) -> None:
     execute("UPDATE blobs SET created_at = now() - interval '2 hours'")
     execute("UPDATE blobs SET created_at = now() WHERE id = :id", id=fresh)
     with transaction() as db:
-        assert BlobStore(db).delete_orphans() == 1
+        assert BlobStore(db).delete_orphans() == 2  # its chunk and itself
 
     assert read(fresh) == b"fresh"
     with transaction() as db:
         BlobStore(db).delete_if_unused([old, fresh])
     assert count_rows() == before
+
+
+def test_a_large_orphan_is_collected_in_bounded_batches(seeded: None) -> None:
+    before = count_rows()
+    large, small = write(DATA), write(b"small")
+    execute("UPDATE blobs SET created_at = now() - interval '2 hours'")
+    batches = []
+    while not batches or batches[-1]:
+        with transaction() as db:
+            batches.append(BlobStore(db).delete_orphans(max_chunks=3))
+
+    assert sum(batches) == 6 + 1 + 2  # chunks of both, and both
+    assert max(batches) <= 3 + 2
+    assert len(batches) >= 4
+    assert count_rows() == before
+    assert large != small
+
+
+def test_a_sweep_collects_what_nothing_names_and_leaves_what_something_does(seeded: None) -> None:
+    before = count_rows()
+    write(DATA)
+    execute("UPDATE blobs SET created_at = now() - interval '2 hours'")
+    collect_orphans()
+
+    assert count_rows() == before
+
+
+def test_only_one_process_collects_at_a_time(seeded: None) -> None:
+    write(b"orphan")
+    execute("UPDATE blobs SET created_at = now() - interval '2 hours'")
+    before = count_rows()
+    with transaction() as db:
+        assert LeaseStore(db).try_sweep_lock()
+        collect_orphans()
+
+        assert count_rows() == before

@@ -3,10 +3,13 @@
 import pytest
 
 from shared.db.checkpoints import CheckpointStore
+from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
+from shared.db.jobs import JobStore
 from shared.db.tables import JobRow
+from shared.jobs.states import JobStatus
 from tests.integration.db.conftest import Enqueue
-from tests.integration.seeding import claimed, count_rows, save, succeed
+from tests.integration.seeding import claimed, count_rows, execute, publish, save, settle, succeed
 
 
 @pytest.fixture
@@ -73,13 +76,56 @@ def test_a_job_without_checkpoints_resumes_nowhere(job: JobRow) -> None:
         assert CheckpointStore(db).best(job.id) is None
 
 
-def test_bytes_that_a_model_serves_outlive_their_checkpoint(job: JobRow) -> None:
-    published = succeed(job)
+def test_a_published_checkpoint_is_kept_beside_the_best_and_the_newest(job: JobRow) -> None:
+    first = save(job, step=1)
+    with transaction() as db:
+        publish(db, first, job)
+    ids = [first.id, *(save(job, step=step).id for step in range(2, 6))]
 
-    assert retain(job, [], keep_last=0) == []
+    assert retain(job, [ids[2]], keep_last=1) == [ids[4], ids[2], ids[0]]
+    execute("DELETE FROM model_versions")
+    assert retain(job, [ids[2]], keep_last=1) == [ids[4], ids[2]]
+
+
+def test_bytes_that_a_model_serves_outlive_their_job(job: JobRow) -> None:
+    published = succeed(job)
+    num_before = count_rows()["blobs"]
+    with transaction() as db:
+        JobStore(db).delete(job.id)
+
     rows = count_rows()
-    assert (rows["checkpoints"], rows["model_versions"], rows["blobs"]) == (0, 1, 3 + 1)
+    assert (rows["checkpoints"], rows["model_versions"]) == (0, 1)
+    assert rows["blobs"] == num_before == 3 + 1
     assert published.blob_id
+
+
+def test_a_deleted_job_frees_the_bytes_that_no_model_serves(job: JobRow) -> None:
+    for step in (1, 2):
+        save(job, step=step)
+    settle(job, JobStatus.FAILED, "failed")
+    with transaction() as db:
+        JobStore(db).delete(job.id)
+
+    assert count_rows()["blobs"] == count_rows()["blob_chunks"] == 3
+
+
+def test_a_deleted_dataset_frees_its_bytes(seeded: None) -> None:
+    before = count_rows()
+    with transaction() as db:
+        store = DatasetStore(db)
+        columns = {name: getattr(store.get("digits"), name) for name in DATASET_COLUMNS}
+        store.add(bytes(100), name="mine", source="upload", **columns)
+    assert count_rows()["blobs"] == before["blobs"] + 1
+    with transaction() as db:
+        DatasetStore(db).delete("mine")
+
+    assert count_rows() == before
+
+
+DATASET_COLUMNS = [
+    *("format", "sha256", "bytes", "options", "encoding", "splits", "schema", "lengths"),
+    *("mappings", "about", "num_elements"),
+]
 
 
 def test_another_jobs_checkpoints_are_left_alone(enqueue: Enqueue) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.db.checkpoints import CheckpointStore
+from shared.db.counters import CounterStore
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
@@ -64,6 +65,19 @@ def test_its_events_tell_the_story_in_order(finished: Finished) -> None:
     assert {event.type for event in events} == {"status", "metric", "checkpoint"}
     assert [event.number for event in events] == sorted(event.number for event in events)
     assert events[-1].data["status"] == "succeeded"
+
+
+def test_what_it_did_is_counted(finished: Finished) -> None:
+    job = finished()
+    with transaction() as db:
+        events = EventStore(db).after(job.id, 0, 1000)
+        counted = CounterStore(db).all()
+
+    num_checkpoints = sum(event.type == "checkpoint" for event in events)
+    assert num_checkpoints > 0
+    assert counted["checkpoints"] == {"": num_checkpoints}
+    assert counted["checkpoint_bytes"][""] > 1000 * num_checkpoints
+    assert (counted["claims"], counted["attempts"]) == ({"": 1}, {"succeeded": 1})
 
 
 def test_a_second_job_of_the_same_model_becomes_its_next_version(finished: Finished) -> None:
