@@ -12,6 +12,7 @@ from shared.nn.stack import StackState
 from workers.training.losses import Loss
 from workers.training.optimizers import OptimizerPlan, lr_at
 from workers.training.passes import TeacherForcing, run_batch
+from workers.training.team import Team
 
 EpochBatches = Callable[[int], Iterator[Batch]]
 """The batches of an epoch, the same ones whenever it is asked again."""
@@ -54,6 +55,7 @@ class Training:
     device: torch.device
     teacher_forcing: TeacherForcing = field(default_factory=TeacherForcing)
     position: Position = field(default_factory=Position)
+    team: Team = field(default_factory=Team)
 
 
 def fit(training: Training, max_steps: int | None) -> Generator[Step]:
@@ -88,12 +90,15 @@ def _remaining(batches: Iterator[Batch], num_done: int) -> Iterator[tuple[Batch,
 
 
 def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
-    network, position = training.network, training.position
+    network, position, team = training.network, training.position, training.team
+    team.next_step()
     network.train()
     taught = training.teacher_forcing.at(position.step + 1)
-    carried = position.carried
-    real, position.carried = run_batch(network, batch, training.device, carried, taught)
-    loss = training.loss(real.output, real.target).mean()
+    carried, mine = position.carried, team.share(batch)
+    real, position.carried = run_batch(
+        network, mine, training.device, carried, taught, team.forward(network)
+    )
+    loss, mean_loss = team.mean(training.loss(real.output, real.target))
 
     training.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -103,4 +108,4 @@ def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     training.optimizer.step()
-    return loss.detach(), grad_norm.detach(), lr
+    return mean_loss, grad_norm.detach(), lr
