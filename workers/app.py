@@ -22,6 +22,7 @@ from shared.nn.kernels.ready import warm_up
 from shared.queue import make_celery
 from shared.sweeper import Sweeper
 from workers.drain import start_draining
+from workers.launch import num_gpus
 from workers.lease import Heart
 from workers.orphans import die_with_parent
 
@@ -47,7 +48,7 @@ def _log_our_way(**_: object) -> None:
 def _begin(**_: object) -> None:
     die_with_parent()
     reset_engine(close=False)
-    Process.heart = Heart(worker_name(), device_name())
+    Process.heart = Heart(worker_name(), device_name(), num_gpus())
     Process.heart.start()
     Process.sweeper = Sweeper(get_settings().sweep_every_s)
     Process.sweeper.start()

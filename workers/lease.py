@@ -80,9 +80,9 @@ class Lease:
 class Heart(threading.Thread):
     """Says that this process lives, and keeps its lease; training cannot starve it."""
 
-    def __init__(self, worker: str, device: str) -> None:
+    def __init__(self, worker: str, device: str, num_gpus: int = 0) -> None:
         super().__init__(name="heart", daemon=True)
-        self.worker, self.device = worker, device
+        self.worker, self.device, self.num_gpus = worker, device, num_gpus
         self.lease: Lease | None = None
         self.ids: dict[str, Any] = {}  # for the log lines of this thread
         self.stopped = threading.Event()
@@ -104,7 +104,8 @@ class Heart(threading.Thread):
         if lease is not None and lease.status is not None:
             lease.renew()
         with transaction() as db:
-            WorkerStore(db).beat(self.worker, self.device, lease.job_id if lease else None)
+            job_id = lease.job_id if lease else None
+            WorkerStore(db).beat(self.worker, self.device, job_id, self.num_gpus)
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Lease]:

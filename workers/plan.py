@@ -46,16 +46,30 @@ class Plan:
         return padding_share(self.splits["train"], wanted.batch_size, wanted.seed, epoch)
 
 
-def choose_device(wanted: str) -> torch.device:
-    """`auto` takes CUDA where there is one."""
+def choose_device(wanted: str, num_devices: int = 1) -> torch.device:
+    """`auto` takes CUDA where there is one.
+
+    Raises:
+        JobFailed: there is no CUDA, or there are fewer GPUs than wanted.
+    """
     if wanted == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
+        _check_gpus(num_devices, torch.cuda.device_count())
         return torch.device("cuda")
     if wanted == "cuda":
         message = "The job asks for CUDA, which this worker does not have; use device auto or cpu."
         raise JobFailed(JobError("no_cuda", ErrorClass.RESOURCE, message))
     return torch.device("cpu")
+
+
+def _check_gpus(wanted: int, found: int) -> None:
+    if wanted > found:
+        message = (
+            f"The job asks for {wanted} GPUs and this worker has {found}: lower resources.devices, "
+            "set resources.device to cpu, or give a worker more GPUs (--concurrency 1)."
+        )
+        raise JobFailed(JobError("too_few_gpus", ErrorClass.RESOURCE, message))
 
 
 def make_plan(spec: JobSpec, table: DatasetTable, device: torch.device) -> Plan:

@@ -26,6 +26,7 @@ from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import unpack_into
 from shared.nn.mappings import AnyNetwork
+from workers.launch import RankDied, run_ranks
 from workers.lease import Heart, Lease, StopAsked
 from workers.plan import JobFailed, choose_device, make_plan
 from workers.recorder import Recorder
@@ -33,6 +34,7 @@ from workers.saver import Saver
 from workers.threads import threads_for
 from workers.training.evaluation import evaluate
 from workers.training.loop import Step, fit
+from workers.training.team import Team
 
 MAX_WRITTEN = 512  # texts that one evaluation writes: a symbol at a time is slow
 log = get_logger(__name__)
@@ -42,7 +44,7 @@ def run_next(heart: Heart) -> None:
     """Take the most urgent job and see it to its end; nothing to take is a quiet end."""
     lease_s = get_settings().lease_s
     with transaction() as db:
-        job = LeaseStore(db).claim(heart.worker, heart.device, lease_s)
+        job = LeaseStore(db).claim(heart.worker, heart.device, lease_s, heart.num_gpus)
     if job is None:
         return
     lease = Lease(job.id, job.attempt, lease_s)
@@ -50,18 +52,25 @@ def run_next(heart: Heart) -> None:
     with bound_contextvars(**ids), heart.holding(lease):
         log.info("attempt starts")
         try:
-            _settle(job, lease)
+            _settle(job, lease, heart)
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning("attempt abandoned", error=str(error))
 
 
-def _settle(job: JobRow, lease: Lease) -> None:
+def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
     """Run the attempt and write down how it ended."""
     try:
-        Attempt(job, lease).run()
+        if job.spec["resources"]["devices"] > 1:
+            run_ranks(job, lease, heart)  # the first of its processes settles what ends well
+        else:
+            Attempt(job, lease, choose_device(job.device)).run()
     except StopAsked as asked:
         status, outcome = asked.status, asked.outcome
         lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+    except RankDied as died:
+        reason = f"lost a process on {heart.worker}"
+        log.warning(reason, job_id=job.id, attempt=job.attempt, error=str(died))
+        lease.write(lambda db, row: LeaseStore(db).lose(row, reason))
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
@@ -93,11 +102,22 @@ def _fail(lease: Lease, error: JobError) -> None:
     lease.write(work)
 
 
+def load_table(job: JobRow, spec: JobSpec) -> DatasetTable:
+    """The job's dataset, whole."""
+    with transaction() as db:
+        store = DatasetStore(db)
+        data = store.read(store.get(job.dataset_id or spec.dataset))
+    return DatasetTable.open(memoryview(data))
+
+
 class Attempt:
     """One worker's try at one job."""
 
-    def __init__(self, job: JobRow, lease: Lease) -> None:
-        self.job, self.lease = job, lease
+    def __init__(
+        self, job: JobRow, lease: Lease, device: torch.device, team: Team | None = None
+    ) -> None:
+        self.job, self.lease, self.device = job, lease, device
+        self.team = team or Team()
         self.spec = JobSpec.model_validate(job.spec)
         self.started_at = time.monotonic()
 
@@ -106,24 +126,22 @@ class Attempt:
         threads = threads_for(self.spec)
         torch.set_num_threads(threads)
         log.info("training starts", job_id=self.job.id, attempt=self.job.attempt, threads=threads)
-        self.plan = make_plan(self.spec, self._load_data(), choose_device(self.job.device))
+        self.plan = make_plan(self.spec, load_table(self.job, self.spec), self.device)
+        self.plan.training.team = self.team
         self.recorder = Recorder(self.plan, self.lease, self.job.latest)
         self.saver = Saver(self.plan, self.lease, self.recorder)
         self.lease.write(self._note_kernel)
         if self.job.attempt > 1:
             self.saver.resume()
+        self.team.begin(self.plan.training.network)
         try:
             self._train()
         except StopAsked:
             self._save_if_new({})
+            self.team.dismiss()
             raise
+        self.team.dismiss()
         self._finish()
-
-    def _load_data(self) -> DatasetTable:
-        with transaction() as db:
-            store = DatasetStore(db)
-            data = store.read(store.get(self.job.dataset_id or self.spec.dataset))
-        return DatasetTable.open(memoryview(data))
 
     def _note_kernel(self, db: Session, job: JobRow) -> None:
         device = self.plan.training.device.type

@@ -1,5 +1,6 @@
 """Checkpoints of a running job: written, ranked, thinned out, and found again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -65,20 +66,28 @@ class Saver:
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint of an earlier attempt, if there is one."""
-        training = self.plan.training
-        with transaction() as db:
-            row = CheckpointStore(db).latest(self.lease.job_id)
-            chunks = BlobStore(db).read_checked(row.blob_id) if row else ()
-            checkpoint = unpack_into(training.network, chunks) if row else None
-        if row is None or checkpoint is None:
+        found = load_latest(self.lease.job_id, self.plan)
+        if found is None:
             self.lease.write(lambda db, job: MetricStore(db).forget_after(job.id, 0))
             return False
-        restore(training, checkpoint.tensors, checkpoint.facts)
-        self.plan.monitor.load(checkpoint.facts["monitor"])
-        self.recorder.best = checkpoint.facts["best"]
+        row, facts = found
+        self.plan.monitor.load(facts["monitor"])
+        self.recorder.best = facts["best"]
         self.saved_step = row.step
         self.lease.write(lambda db, job: _resumed(db, job, row))
         return True
+
+
+def load_latest(job_id: str, plan: Plan) -> tuple[CheckpointRow, Mapping[str, Any]] | None:
+    """Bring the training to where the job's newest checkpoint is, if it has one; with its facts."""
+    with transaction() as db:
+        row = CheckpointStore(db).latest(job_id)
+        chunks = BlobStore(db).read_checked(row.blob_id) if row else ()
+        checkpoint = unpack_into(plan.training.network, chunks) if row else None
+    if row is None or checkpoint is None:
+        return None
+    restore(plan.training, checkpoint.tensors, checkpoint.facts)
+    return row, checkpoint.facts
 
 
 def _resumed(db: Session, job: JobRow, row: CheckpointRow) -> None:

@@ -45,9 +45,13 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
 
 def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
     """Said at once, because a job that no worker can run would wait without a word."""
-    if spec.resources.device != "cuda" or WorkerStore(db).has_cuda(get_settings().lease_s):
+    device, devices = spec.resources.device, spec.resources.devices
+    if device == "cpu" or (device, devices) == ("auto", 1):
         return None
-    return "waits for a worker with CUDA; none is connected"
+    if WorkerStore(db).can_train(device, devices, get_settings().lease_s):
+        return None
+    what = "CUDA" if devices == 1 else f"{devices} GPUs"
+    return f"waits for a worker with {what}; none is connected"
 
 
 def dry_run(spec: JobSpec) -> DryRunView:

@@ -277,6 +277,9 @@ class WorkerView(View):
     name: str
     object: Literal["worker"] = "worker"
     device: str
+    """cpu, or the name of its GPU."""
+    num_gpus: int
+    """How many it has; a job may ask for all of them (resources.devices)."""
     status: str
     """idle, busy or lost (no heartbeat for longer than a lease)."""
     job_id: str | None
@@ -292,6 +295,7 @@ def worker_view(row: WorkerRow, seen: Collection[str]) -> WorkerView:
     return WorkerView(
         name=row.name,
         device=row.device,
+        num_gpus=row.num_gpus,
         status="lost" if lost else "busy" if row.job_id else "idle",
         job_id=row.job_id if row.job_id in seen else None,
         last_heartbeat_at=row.heartbeat_at,

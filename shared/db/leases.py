@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.db.counters import CounterStore
@@ -33,12 +33,17 @@ class LeaseStore:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def claim(self, worker: str, device: str, lease_s: float) -> JobRow | None:
-        """Take the most urgent job this device can run; two claimers never get the same one.
+    def claim(self, worker: str, device: str, lease_s: float, num_gpus: int = 0) -> JobRow | None:
+        """Take the most urgent job that this worker can run; two claimers never get the same one.
 
         The job's new `attempt` is the fencing token of every later write.
         """
-        fits = or_(JobRow.device != "cuda", text("true" if device != "cpu" else "false"))
+        num_devices = JobRow.spec["resources"]["devices"].as_integer()
+        fits = (
+            or_(JobRow.device == "cpu", num_devices <= num_gpus)
+            if num_gpus
+            else JobRow.device != "cuda"
+        )
         chosen = (
             select(JobRow.id)
             .where(JobRow.status == JobStatus.QUEUED, JobRow.not_before <= func.now(), fits)
@@ -121,11 +126,12 @@ class LeaseStore:
         )
         jobs = self.db.scalars(expired).all()
         for job in jobs:
-            self._rescue(job)
+            self.lose(job, f"lost its worker {job.worker}")
         return len(jobs)
 
-    def _rescue(self, job: JobRow) -> None:
-        status, reason = LOST[JobStatus(job.status)], f"lost its worker {job.worker}"
+    def lose(self, job: JobRow, reason: str) -> None:
+        """End an attempt that was lost with its machine; the job is tried again while it may be."""
+        status = LOST[JobStatus(job.status)]
         num_lost = 1 + self._num_lost(job.id)
         if status is JobStatus.QUEUED and num_lost >= job.max_attempts:
             status = JobStatus.FAILED

@@ -277,6 +277,7 @@ class WorkerRow(Row):
     __tablename__ = "workers"
     name: Mapped[str] = mapped_column(primary_key=True)
     device: Mapped[str]
+    num_gpus: Mapped[int] = mapped_column(server_default="0")
     job_id: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)

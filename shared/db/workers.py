@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,10 @@ class WorkerStore:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def beat(self, name: str, device: str, job_id: str | None) -> None:
-        """Say that a worker is alive and what it is busy with."""
-        values = {"device": device, "job_id": job_id, "heartbeat_at": func.now()}
+    def beat(self, name: str, device: str, job_id: str | None, num_gpus: int = 0) -> None:
+        """Say that a worker is alive, what it has and what it is busy with."""
+        values = {"device": device, "num_gpus": num_gpus, "job_id": job_id}
+        values["heartbeat_at"] = func.now()
         statement = insert(WorkerRow).values(name=name, **values)
         self.db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
@@ -33,10 +34,15 @@ class WorkerStore:
         alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
         return self.db.scalars(select(func.count()).select_from(WorkerRow).where(alive)).one()
 
-    def has_cuda(self, lease_s: float) -> bool:
-        """Whether a worker with a CUDA device gave a sign within the last `lease_s` seconds."""
+    def can_train(self, device: str, num_devices: int, lease_s: float) -> bool:
+        """Whether a worker that could claim such a job gave a sign within the last `lease_s` seconds."""
         alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
-        found = select(WorkerRow.name).where(alive, WorkerRow.device != "cpu")
+        enough = {
+            "cpu": true(),
+            "cuda": WorkerRow.num_gpus >= num_devices,
+            "auto": or_(WorkerRow.num_gpus == 0, WorkerRow.num_gpus >= num_devices),
+        }
+        found = select(WorkerRow.name).where(alive, enough[device])
         return self.db.scalars(found.limit(1)).first() is not None
 
     def all(self) -> Sequence[WorkerRow]:

@@ -234,6 +234,12 @@ def _training_faults(spec: JobSpec, dataset: DatasetFacts) -> Iterator[Fault]:
             "training.tbptt_steps",
             "A backward direction needs the whole sequence; leave tbptt_steps out.",
         )
+    if training.batch_size < spec.resources.devices:
+        yield (
+            "training.batch_size",
+            f"Each of the {spec.resources.devices} devices takes rows of every batch; use at least "
+            "as many rows as resources.devices.",
+        )
     if encoding.stream and dataset.num_elements <= training.batch_size:
         yield "training.batch_size", "The stream has fewer elements than lanes; use a smaller one."
     if training.precision == "bf16" and spec.resources.device == "cpu":

@@ -127,7 +127,8 @@ class CheckpointSpec(Spec):
 class ResourcesSpec(Spec):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where the worker has it, else the CPU."""
-    devices: Literal[1] = 1
+    devices: Annotated[int, Field(ge=1, le=8)] = 1
+    """Processes that train together, each on a GPU of its own, or on its share of the cores."""
     max_runtime_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds of training after which an attempt fails."""
 

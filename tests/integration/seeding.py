@@ -109,10 +109,12 @@ def job_row(job_id: str) -> JobRow:
         return db.get_one(JobRow, job_id)
 
 
-def claim(worker: str = "w1", device: str = "cpu", lease_s: float = LEASE_S) -> JobRow | None:
+def claim(
+    worker: str = "w1", device: str = "cpu", lease_s: float = LEASE_S, num_gpus: int = 0
+) -> JobRow | None:
     """Take the next job as a worker does."""
     with transaction() as db:
-        return LeaseStore(db).claim(worker, device, lease_s)
+        return LeaseStore(db).claim(worker, device, lease_s, num_gpus)
 
 
 def claimed(worker: str = "w1") -> JobRow:

@@ -13,6 +13,7 @@ from shared.nn.stack import StackState
 from workers.training.losses import Loss
 from workers.training.passes import TeacherForcing, run_batch
 from workers.training.schedules import Schedule
+from workers.training.team import Team
 
 EpochBatches = Callable[[int], Iterator[Batch]]
 """The batches of an epoch, the same ones whenever it is asked again."""
@@ -57,6 +58,7 @@ class Training:
     """Of matrix products: fp32, or bf16 where states do not depend on it."""
     teacher_forcing: TeacherForcing = field(default_factory=TeacherForcing)
     position: Position = field(default_factory=Position)
+    team: Team = field(default_factory=Team)
 
 
 def fit(training: Training, max_steps: int | None) -> Generator[Step]:
@@ -95,20 +97,20 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 
 
 def _take(training: Training, batch: Batch) -> tuple[Tensor, Tensor, float]:
-    network, position = training.network, training.position
+    network, position, team = training.network, training.position, training.team
+    lr = team.next_step(training.schedule.lr_at(position.step + 1, position.epoch))
     network.train()
     taught = training.teacher_forcing.at(position.step + 1)
-    carried = position.carried
+    carried, mine, call = position.carried, team.share(batch), team.forward(network)
     with autocast(training.device, training.precision):
-        real, position.carried = run_batch(network, batch, training.device, carried, taught)
-    loss = training.loss(real.output.float(), real.target).mean()
+        real, position.carried = run_batch(network, mine, training.device, carried, taught, call)
+    loss, mean_loss = team.mean(training.loss(real.output.float(), real.target))
 
     training.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     limit = float("inf") if training.clip_norm is None else training.clip_norm
     grad_norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
-    lr = training.schedule.lr_at(position.step + 1, position.epoch)
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     training.optimizer.step()
-    return loss.detach(), grad_norm.detach(), lr
+    return mean_loss, grad_norm.detach(), lr

@@ -3,7 +3,9 @@
 Legend: B batch, S output steps.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,16 +39,21 @@ def run_batch(
     device: torch.device,
     carried: StackState | None,
     teacher_forcing: float = 1.0,
+    forward: Callable[..., Any] | None = None,
 ) -> tuple[Real, StackState | None]:
-    """Outputs and targets without padding, and the state that a batch which carries goes on from."""
+    """Outputs and targets without padding, and the state that a batch which carries goes on from.
+
+    `forward` is called in the network's place.
+    """
+    call = forward or network
     x, lengths_B, y = to_tensors(batch, device)
     if isinstance(network, Generator):
         assert batch.target_lengths is not None
         read = y if network.shape.writes == "symbols" else y[..., : network.shape.num_values]
-        logits_BSK = network(x, lengths_B, read, teacher_forcing)
+        logits_BSK = call(x, lengths_B, read, teacher_forcing)
         target_lengths_B = torch.from_numpy(batch.target_lengths).to(device, non_blocking=True)
         return real_parts(logits_BSK, y, target_lengths_B, per_step=True), None
-    output, after = network(x, lengths_B, carried if batch.carries else None)
+    output, after = call(x, lengths_B, carried if batch.carries else None)
     per_step = network.shape.mapping is Mapping.MANY_TO_MANY
     return real_parts(output, y, lengths_B, per_step=per_step), detached(after)
 

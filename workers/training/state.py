@@ -9,6 +9,8 @@ from torch import Tensor
 from shared.nn.network import Network
 from shared.nn.stack import StackState
 from workers.training.loop import Position, Training
+from workers.training.ranks import interleaved
+from workers.training.team import Parts
 
 OPTIMIZER, CARRIED, RNG = "optimizer.", "carried.", "rng."
 
@@ -20,10 +22,14 @@ def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
     schedule learnt, the order of the data from seed and epoch.
     """
     position = training.position
-    tensors = {**_optimizer_tensors(training), **_carried_tensors(position.carried)}
-    tensors[RNG + "cpu"] = torch.get_rng_state()
-    if training.device.type == "cuda":
-        tensors[RNG + "cuda"] = torch.cuda.get_rng_state(training.device)
+    everyone = training.team.gather(own_parts(training))
+    tensors = {**_optimizer_tensors(training)}
+    for name in everyone[0]:
+        shares = [parts[name] for parts in everyone]
+        if name.startswith(CARRIED):
+            tensors[name] = interleaved(shares)
+        else:
+            tensors |= {_of_rank(name, rank): share for rank, share in enumerate(shares)}
     facts: dict[str, Any] = {
         "step": position.step,
         "epoch": position.epoch,
@@ -31,6 +37,21 @@ def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "schedule": training.schedule.to_json(),
     }
     return tensors, facts
+
+
+def own_parts(training: Training) -> Parts:
+    """What this process alone knows: the state of its rows and its random generators."""
+    parts = _carried_tensors(training.position.carried)
+    if training.team.is_idle:
+        parts = {name: tensor[:0] for name, tensor in parts.items()}
+    parts[RNG + "cpu"] = torch.get_rng_state()
+    if training.device.type == "cuda":
+        parts[RNG + "cuda"] = torch.cuda.get_rng_state(training.device)
+    return parts
+
+
+def _of_rank(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name
 
 
 def restore(training: Training, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -43,9 +64,10 @@ def restore(training: Training, tensors: Mapping[str, Tensor], facts: Mapping[st
         carried=_carried_state(training, tensors),
     )
     training.schedule.load(facts.get("schedule", {}))  # earlier versions had nothing to keep
-    torch.set_rng_state(tensors[RNG + "cpu"])
-    if training.device.type == "cuda" and RNG + "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors[RNG + "cuda"], training.device)
+    cpu, cuda = (_of_rank(RNG + kind, training.team.rank) for kind in ("cpu", "cuda"))
+    torch.set_rng_state(tensors[cpu])
+    if training.device.type == "cuda" and cuda in tensors:
+        torch.cuda.set_rng_state(tensors[cuda], training.device)
 
 
 def _optimizer_tensors(training: Training) -> dict[str, Tensor]:
@@ -82,10 +104,13 @@ def _carried_state(training: Training, tensors: Mapping[str, Tensor]) -> StackSt
         return None
     assert isinstance(training.network, Network)  # the only ones that carry a state
     empty = training.network.initial_state(1)
+
+    def found(name: str) -> Tensor:
+        return training.team.rows(tensors[CARRIED + name]).to(training.device)
+
     return tuple(
         tuple(
-            tuple(tensors[f"{CARRIED}{i}.{j}.{k}"].to(training.device) for k in range(len(cell)))
-            for j, cell in enumerate(layer)
+            tuple(found(f"{i}.{j}.{k}") for k in range(len(cell))) for j, cell in enumerate(layer)
         )
         for i, layer in enumerate(empty)
     )

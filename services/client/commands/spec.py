@@ -21,6 +21,7 @@ OPTIONS: Groups = {
         Opt("model_name", str | None, "Where to publish the trained network."),
         Opt("priority", int | None, "0-9; a higher one is taken first."),
         Opt("device", str | None, "auto, cpu or cuda."),
+        Opt("devices", int | None, "How many train this job together."),
         Opt("metadata", list[str] | None, "key=value; may be repeated."),
     ),
     "Network": (
@@ -57,6 +58,7 @@ OPTIONS: Groups = {
 PATHS = {
     "model_name": "model_name",
     "device": "resources.device",
+    "devices": "resources.devices",
     "cell": "network.cell.type",
     "optimizer": "training.optimizer.type",
     "lr": "training.optimizer.lr",

@@ -83,7 +83,7 @@ def test_a_job_for_cuda_waits_for_a_worker_that_has_it(enqueue: Enqueue) -> None
 
     assert claimed().id == any_
     assert claim(device="cpu") is None
-    job = claim(device="cuda")
+    job = claim(device="cuda", num_gpus=1)
     assert job is not None
     assert job.id == gpu
 
@@ -97,6 +97,29 @@ def test_a_claim_begins_an_attempt_with_a_lease(enqueue: Enqueue) -> None:
     assert 25 < (job.lease_until - datetime.now(UTC)).total_seconds() <= 30
     [attempt] = attempts(job.id)
     assert (attempt.number, attempt.worker, attempt.device) == (1, "worker-1", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "num_gpus", "fits"),
+    [
+        ("cuda", 1, 0, False),
+        ("cuda", 1, 1, True),
+        ("cuda", 2, 1, False),
+        ("cuda", 2, 4, True),
+        ("auto", 2, 0, True),  # two processes on its cores
+        ("auto", 2, 1, False),
+        ("auto", 2, 2, True),
+        ("cpu", 2, 1, True),
+    ],
+)
+def test_a_worker_takes_a_job_that_it_has_devices_for(
+    enqueue: Enqueue, device: str, devices: int, num_gpus: int, fits: bool
+) -> None:
+    enqueue(resources={"device": device, "devices": devices})
+
+    job = claim(num_gpus=num_gpus)
+
+    assert (job is not None) == fits
 
 
 def test_a_claim_that_is_rolled_back_was_none(enqueue: Enqueue) -> None:

@@ -19,6 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "model_name": "m",
     "priority": 7,
     "device": "cpu",
+    "devices": 2,
     "metadata": ["team=nlp", "note=a=b"],
     "hidden_size": 16,
     "num_layers": 2,

@@ -1,0 +1,59 @@
+"""Whose fault it is when one of several processes fails, and what a worker without enough GPUs says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from shared.jobs.errors import ErrorClass, JobError
+from workers.drain import is_draining, watch
+from workers.plan import JobFailed, choose_device
+from workers.ranks_folder import RanksFolder, RanksOrder
+
+
+def test_an_order_is_read_as_it_was_given(tmp_path: Path) -> None:
+    order = RanksOrder("job_1", 2, 30.0, "cpu", "host-1.1", "cpu", 0)
+
+    RanksFolder(tmp_path).give(order)
+
+    assert RanksFolder(tmp_path).order() == order
+
+
+def test_the_fault_of_the_job_is_blamed_before_what_followed_from_it(tmp_path: Path) -> None:
+    folder = RanksFolder(tmp_path)
+    memory = JobError("out_of_memory", ErrorClass.RESOURCE, "too large")
+    folder.report(0, JobError("unexpected", ErrorClass.INFRA, "connection closed by peer"))
+    folder.report(1, memory)
+
+    assert folder.fault() == memory
+
+
+def test_without_a_report_nobody_is_blamed(tmp_path: Path) -> None:
+    assert RanksFolder(tmp_path).fault() is None
+
+
+def test_a_process_stops_as_well_once_its_file_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "draining"
+    watch(file)
+
+    assert not is_draining()
+    file.touch()
+    assert is_draining()
+    file.unlink()
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("cuda", 1), ("auto", 3)])
+def test_a_worker_with_fewer_gpus_than_asked_for_says_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, found: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+
+    with pytest.raises(JobFailed) as caught:
+        choose_device(wanted, 4)
+
+    error = caught.value.error
+    assert (error.code, error.cls) == ("too_few_gpus", ErrorClass.RESOURCE)
+    assert f"asks for 4 GPUs and this worker has {found}" in error.message
+    assert choose_device("cpu", 4).type == "cpu"
+    assert choose_device(wanted, found).type == "cuda"

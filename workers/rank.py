@@ -1,0 +1,104 @@
+"""`python -m workers.rank FOLDER`: one of several processes that train one job together.
+
+The first one owns the job as a single process would. The others read the same data and the same
+checkpoint, take the same steps on their own rows, and write nothing.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from shared.config import get_settings
+from shared.db.engine import transaction
+from shared.db.jobs import JobStore
+from shared.db.leases import LeaseStore
+from shared.jobs.errors import LeaseLost
+from shared.jobs.spec import JobSpec
+from shared.logging import configure_logging, get_logger
+from workers.drain import watch
+from workers.lease import Heart, Lease, StopAsked
+from workers.orphans import die_with_parent
+from workers.plan import make_plan
+from workers.ranks_folder import RanksFolder, RanksOrder
+from workers.runner import Attempt, explain, load_table
+from workers.saver import load_latest
+from workers.threads import threads_for
+from workers.training.loop import fit
+from workers.training.ranks import Ranks
+from workers.training.state import own_parts
+from workers.training.team import Dismissed
+
+log = get_logger(__name__)
+ABANDONED, FAULTY = 3, 4  # exit codes
+
+
+def main(folder: RanksFolder) -> int:
+    """Train as one of several; the exit code, which is 0 only where the job was settled."""
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    order = folder.order()
+    try:
+        device = torch.device(order.device, rank) if order.device == "cuda" else torch.device("cpu")
+        if order.device == "cuda":
+            torch.cuda.set_device(device)
+        team = Ranks(rank, size, device, str(folder.store))
+        (_follow if rank else _lead)(order, team)
+    except (LeaseLost, OperationalError, InterfaceError) as error:
+        log.warning("attempt abandoned", job_id=order.job_id, rank=rank, error=str(error))
+        return ABANDONED
+    except Exception as error:
+        folder.report(rank, explain(error))
+        return FAULTY
+    return 0
+
+
+def _lead(order: RanksOrder, team: Ranks) -> None:
+    lease = Lease(order.job_id, order.attempt, order.lease_s)
+    lease.renew()  # the lease counts from before this process began
+    heart = Heart(order.worker, order.worker_device, order.num_gpus)
+    heart.start()
+    with heart.holding(lease):
+        with transaction() as db:
+            job = JobStore(db).get(order.job_id)
+        try:
+            Attempt(job, lease, team.device, team).run()
+        except StopAsked as asked:
+            status, outcome = asked.status, asked.outcome
+            lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+    heart.stopped.set()  # without signing off: the worker goes on
+
+
+def _follow(order: RanksOrder, team: Ranks) -> None:
+    with transaction() as db:
+        job = JobStore(db).get(order.job_id)
+    spec = JobSpec.model_validate(job.spec)
+    torch.set_num_threads(threads_for(spec))
+    plan = make_plan(spec, load_table(job, spec), team.device)
+    training = plan.training
+    training.team = team
+    team.parts = lambda: own_parts(training)
+    team.seed(spec.training.seed)
+    if order.attempt > 1:
+        load_latest(job.id, plan)
+    team.begin(training.network)
+    try:
+        for _ in fit(training, spec.training.max_steps):
+            pass
+        team.next_step(0.0)  # the first one may still save
+    except Dismissed:
+        log.debug("dismissed", job_id=job.id, rank=team.rank)
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the worker decides what follows
+    settings = get_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    ranks_folder = RanksFolder(Path(sys.argv[1]))
+    watch(ranks_folder.draining)
+    code = main(ranks_folder)
+    sys.stdout.flush()
+    os._exit(code)  # no farewell to the other processes, which may be gone
