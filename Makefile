@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test screenshots check fmt lock browser clean
+.PHONY: help install demo up test screenshots check audit fuzz fmt lock browser clean
 
 help: ## print these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -43,11 +43,18 @@ screenshots: $(VENV)/.installed-dev ## make the pictures of the documents again
 browser: ## find Chromium for the browser tests, or install it where the system allows
 	@sh tests/browser/install-chromium.sh
 
-check: $(VENV)/.installed-dev ## format, lint, types and import rules
+check: $(VENV)/.installed-dev ## format, lint, types, import rules and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory audit
+
+audit: $(VENV)/.installed-dev ## look locked versions up among known vulnerabilities, where one can ask
+	@$(BIN)/python -m tests.audit
+
+fuzz: $(VENV)/.installed-dev ## send 2000 made-up requests to every operation (CASES=n: another number)
+	$(BIN)/python -m tests.fuzzing --cases $(or $(CASES),2000)
 
 fmt: $(VENV)/.installed-dev ## format and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -98,7 +98,8 @@ def check_depth(body: bytes) -> None:
     steps = STRING.sub(b"", body).translate(STEPS, NO_BRACKETS)
     depth = np.frombuffer(steps, np.int8).cumsum(dtype=np.int64).max(initial=0)
     if depth > MAX_DEPTH:
-        raise HTTPException(400, f"The body is nested deeper than {MAX_DEPTH} levels.")
+        message = f"The body is not JSON that can be read: nested deeper than {MAX_DEPTH} levels."
+        raise HTTPException(400, message)
 
 
 UNPACKED = "Send the body as it is, or with 'Content-Encoding: gzip' or 'deflate'."

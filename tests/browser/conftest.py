@@ -32,11 +32,6 @@ def refresh(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('online'))")
 
 
-def policy_faults(said: str) -> list[str]:
-    """What a page tried that our Content-Security-Policy forbids."""
-    return [said] if "Content Security Policy" in said else []
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -65,7 +60,6 @@ def open_page(browser: Browser, api: ServedApi) -> Iterator[OpenPage]:
         page = context.new_page()
         page.set_default_timeout(8000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.extend(policy_faults(said.text)))
         page.goto(api.url + path)
         if is_live:
             page.locator("html[data-ready]").wait_for()

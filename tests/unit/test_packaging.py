@@ -18,7 +18,7 @@ PACKAGES = ("services", "workers", "shared", "migrations")
 NOT_SHIPPED = ("__pycache__", ".keep")
 OF_A_BUILD = ("nvidia-", "cuda-", "triton")
 """What only some builds of torch bring; each pins its own exactly."""
-UNLOCKED = {"setuptools"}  # pip leaves it out of what it lists
+UNLOCKED = {"pip", "setuptools"}  # pip leaves them out of what it lists
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ LITERALS = {
     "half a pair in a key": ('"metadata": {"\\ud83d": "x"}', "metadata.[key]"),
     "half a pair in a value": ('"metadata": {"x": "\\udc00"}', "metadata.x"),
     "half a pair as cell": ('"network": {"cell": "\\ud83d"}', "network.cell"),
-    "depth": ('"metadata": {"x": ' + "[" * 500 + "]" * 500 + "}", "metadata.x"),
+    "depth": ('"metadata": {"x": ' + "[" * 60 + "]" * 60 + "}", "metadata.x"),
     "a number of 4000 digits": ('"priority": ' + "9" * 4000, "priority"),
 }
 

@@ -74,7 +74,7 @@ def test_a_body_in_another_form_is_refused_at_its_path(
         ("[[1, NaN]]", "inputs.0.1"),
         ("[[1, Infinity]]", "inputs.0.1"),
         ("[[1, 1e999]]", "inputs.0.1"),
-        ("[" * 400 + "]" * 400, "inputs.0.0.0"),
+        ("[" * 60 + "]" * 60, "inputs.0.0.0"),
     ],
     ids=["NaN", "Infinity", "overflow", "depth"],
 )
