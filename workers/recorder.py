@@ -22,6 +22,7 @@ from workers.training.loop import Step
 FLUSH_EVERY_S = 1.0
 MAX_PENDING = 5_000  # steps; bounds memory and a flush on very fast training
 EPOCHS_FOR_ETA = 5
+SHOWN_RECORDS, MAX_RECORDS = 8, 1000  # of a bad batch, in the message and beside it
 
 
 class Recorder:
@@ -63,7 +64,7 @@ class Recorder:
         """
         bad = self._drain_steps()
         points, self.points = self.points, []
-        progress = self.progress() if bad is None else {**self.progress(), "step": bad}
+        progress = self.progress() if bad is None else {**self.progress(), "step": bad.number}
 
         def work(db: Session, job: JobRow) -> None:
             MetricStore(db).add(job.id, points)
@@ -105,8 +106,8 @@ class Recorder:
             return steps_left / self.plan.steps_per_epoch * statistics.median(epochs)
         return steps_left / self.steps_per_s if self.steps_per_s else None
 
-    def _drain_steps(self) -> int | None:
-        """Turn pending steps into points; the number of the first step without a finite loss."""
+    def _drain_steps(self) -> Step | None:
+        """Turn pending steps into points; the first step without a finite loss."""
         steps, self.steps = self.steps, []
         now = time.monotonic()
         elapsed_s, self.flushed_at = now - self.flushed_at, now
@@ -124,7 +125,7 @@ class Recorder:
         last = steps[-1]
         self.metrics({"train/examples_per_s": rate}, last.number, self._epoch_of(last.number))
         if bad is not None:
-            return last.number
+            return last
         self.last_grad_norm = norms[-1]
         return None
 
@@ -149,12 +150,29 @@ def _json(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _not_finite(step: int, grad_norm: float, plan: Plan) -> JobError:
+def _not_finite(step: Step, grad_norm: float, plan: Plan) -> JobError:
     wanted = plan.spec.training
     clip = "" if wanted.clip_norm else ", set training.clip_norm (1.0 is usual)"
+    records = [] if step.rows is None else [int(row) for row in step.rows]
     return JobError(
         "loss_not_finite",
         ErrorClass.USER,
-        f"The loss was no longer finite at step {step}; the gradient's norm before it was "
-        f"{grad_norm:.4g}. Try a lower learning rate than {wanted.optimizer.lr:g}{clip}.",
+        f"The loss was no longer finite at step {step.number}{_held(records)}; the gradient's norm "
+        f"before it was {grad_norm:.4g}. Try a lower learning rate than {wanted.optimizer.lr:g}"
+        f"{clip}.",
+        {
+            "step": step.number,
+            "records": records[:MAX_RECORDS],
+            "grad_norm_before": _json(grad_norm),
+        },
     )
+
+
+def _held(records: list[int]) -> str:
+    """Which records of the training split, counted from 0 as in its preview."""
+    if not records:
+        return ""
+    shown = ", ".join(map(str, records[:SHOWN_RECORDS]))
+    more = len(records) - SHOWN_RECORDS
+    others = f" and {more} more" if more > 0 else ""
+    return f", in a batch of the records {shown}{others} of the training split"

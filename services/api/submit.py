@@ -11,17 +11,21 @@ from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
+from shared.db.queue import QueueStore
 from shared.db.seed import find_dataset
 from shared.db.tables import DatasetRow
 from shared.db.workers import WorkerStore
 from shared.jobs.resolve import Estimate, estimate, resolve
 from shared.jobs.spec import JobSpec
+from shared.jobs.states import JobStatus, Verb
 from shared.queue import wake_workers
 
 NOMINAL_FLOPS_PER_S = 5e9  # a slow core; only until the first job here has finished
 
 
-def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
+def submit(
+    spec: JobSpec, idempotency: dict[str, str] | None, owner: str | None = None
+) -> dict[str, Any]:
     """The new job as JSON, or the first answer to the same Idempotency-Key."""
     with transaction() as db:
         store = IdempotencyStore(db, **idempotency) if idempotency else None
@@ -30,7 +34,7 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
             return answer
         dataset, resolved, cost = _resolved(db, spec)
         DatasetStore(db).hold(dataset)
-        job = JobStore(db).add(resolved, dataset.id, cost)
+        job = JobStore(db).add(resolved, dataset.id, cost, owner)
         job.status_reason = _why_it_waits(db, resolved)
         view: JobView = view_of(db, job)
         answer = view.model_dump(mode="json")
@@ -38,6 +42,17 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
             store.keep(answer)
     wake_workers([view.id])
     return answer
+
+
+def act(job_id: str, verb: Verb) -> JobView:
+    """Do it, commit it, and only then wake a worker for what came back to the queue."""
+    with transaction() as db:
+        job = JobStore(db).act(job_id, verb)
+        view = view_of(db, job)
+        was_sent = job.dispatched_at is not None
+    if view.status == JobStatus.QUEUED and not was_sent:
+        wake_workers([job_id])
+    return view
 
 
 def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
@@ -50,7 +65,7 @@ def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
 def dry_run(spec: JobSpec) -> DryRunView:
     with transaction() as db:
         dataset, resolved, cost = _resolved(db, spec)
-        measured = JobStore(db).flops_per_s()
+        measured = QueueStore(db).flops_per_s()
     return DryRunView(
         spec=resolved.model_dump(mode="json"),
         dataset_id=dataset.id,

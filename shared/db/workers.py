@@ -34,5 +34,10 @@ class WorkerStore:
         found = select(WorkerRow.name).where(alive, WorkerRow.device != "cpu")
         return self.db.scalars(found.limit(1)).first() is not None
 
+    def num_alive(self, lease_s: float) -> int:
+        """Workers that gave a sign within the last `lease_s` seconds."""
+        alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
+        return self.db.scalars(select(func.count()).where(alive)).one()
+
     def all(self) -> Sequence[WorkerRow]:
         return self.db.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
