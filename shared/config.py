@@ -39,6 +39,14 @@ class Settings(BaseSettings):
     """How long a worker owns a job without a heartbeat; heartbeats come three times as often."""
     sweep_every_s: Annotated[float, Field(gt=0)] = 5.0
     """How often lost messages and expired leases are looked for."""
+    retry_base_s: Annotated[float, Field(ge=0)] = 2.0
+    """Wait before the second try of a job whose worker or server failed; doubled for each later one."""
+    retry_cap_s: Annotated[float, Field(ge=0)] = 60.0
+    """Longest such wait."""
+    max_running_jobs: Annotated[int, Field(ge=0)] = 0
+    """Jobs of one key that train at once (of everybody, without keys); 0 = no limit."""
+    max_queued_jobs: Annotated[int, Field(ge=0)] = 0
+    """Jobs of one key that wait at once (of everybody, without keys); 0 = no limit."""
     torch_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of one training process on a CPU; 0 = the cores shared out among the processes."""
     jobs_per_process: Annotated[int, Field(ge=1)] = 50

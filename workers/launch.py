@@ -52,7 +52,8 @@ def run_ranks(job: JobRow, lease: Lease, heart: Heart) -> None:
     with tempfile.TemporaryDirectory(prefix="unroll-ranks-") as path:
         folder = RanksFolder(Path(path))
         identity = (heart.worker, heart.device, heart.num_gpus)
-        folder.give(RanksOrder(job.id, job.attempt, lease.lease_s, device, *identity))
+        memory = job.estimate["memory_bytes"]
+        folder.give(RanksOrder(job.id, job.attempt, lease.lease_s, device, *identity, memory))
         try:
             with _passing_on(folder), _own_signals(), _environment():
                 _launch(folder, spec.resources.devices, job)

@@ -20,11 +20,12 @@ from shared.jobs.errors import LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.logging import configure_logging, get_logger
 from workers.drain import watch
+from workers.faults import explain
 from workers.lease import Heart, Lease, StopAsked
 from workers.orphans import die_with_parent
 from workers.plan import make_plan
 from workers.ranks_folder import RanksFolder, RanksOrder
-from workers.runner import Attempt, explain, load_table
+from workers.runner import Attempt, load_table
 from workers.saver import load_latest
 from workers.threads import threads_for
 from workers.training.loop import fit
@@ -50,7 +51,7 @@ def main(folder: RanksFolder) -> int:
         log.warning("attempt abandoned", job_id=order.job_id, rank=rank, error=str(error))
         return ABANDONED
     except Exception as error:
-        folder.report(rank, explain(error))
+        folder.report(rank, explain(error, order.estimated_bytes))
         return FAULTY
     return 0
 

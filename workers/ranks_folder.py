@@ -18,6 +18,7 @@ class RanksOrder:
     worker: str
     worker_device: str
     num_gpus: int
+    estimated_bytes: int
 
 
 class RanksFolder:
@@ -44,5 +45,8 @@ class RanksFolder:
         A process that dies takes the others with it, and what they say is only that it is gone.
         """
         found = [json.loads(file.read_text()) for file in sorted(self.path.glob("fault-*.json"))]
-        faults = [JobError(f["code"], ErrorClass(f["class"]), f["message"]) for f in found]
+        faults = [
+            JobError(f["code"], ErrorClass(f["class"]), f["message"], f.get("details", {}))
+            for f in found
+        ]
         return min(faults, key=lambda fault: fault.cls is ErrorClass.INFRA, default=None)

@@ -24,6 +24,7 @@ from workers.training.loop import Step
 FLUSH_EVERY_S = 1.0
 MAX_PENDING = 5_000  # steps; bounds memory and a flush on very fast training
 EPOCHS_FOR_ETA = 5
+SHOWN_RECORDS, MAX_RECORDS = 8, 1000  # of a bad batch, in the message and beside it
 
 
 class Recorder:
@@ -76,7 +77,7 @@ class Recorder:
     def _flush(self, run: Callable[[Callable[[], None]], None]) -> None:
         bad = self._drain_steps()
         pending, self.pending = self.pending, Pending()
-        progress = self.progress() if bad is None else {**self.progress(), "step": bad}
+        progress = self.progress() if bad is None else {**self.progress(), "step": bad.number}
         run(partial(self._write, pending, progress, dict(self.latest), self.best))
         if bad is not None:
             self.behind.wait()
@@ -131,8 +132,8 @@ class Recorder:
             return steps_left / self.plan.steps_per_epoch * statistics.median(epochs)
         return steps_left / self.steps_per_s if self.steps_per_s else None
 
-    def _drain_steps(self) -> int | None:
-        """Read the pending steps' tensors; the number of the first step without a finite loss."""
+    def _drain_steps(self) -> Step | None:
+        """Read the pending steps' tensors; the first step without a finite loss."""
         now = time.monotonic()
         elapsed_s, self.flushed_at = now - self.flushed_at, now
         if not self.pending.steps:
@@ -150,7 +151,7 @@ class Recorder:
             "train/lr": last.lr,
         }
         if bad is not None:
-            return last.number
+            return last
         self.last_grad_norm = float(norms[-1])
         return None
 
@@ -167,12 +168,29 @@ def _json(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _not_finite(step: int, grad_norm: float, plan: Plan) -> JobError:
+def _not_finite(step: Step, grad_norm: float, plan: Plan) -> JobError:
     wanted = plan.spec.training
     clip = "" if wanted.clip_norm else ", set training.clip_norm (1.0 is usual)"
+    records = [] if step.rows is None else [int(row) for row in step.rows]
     return JobError(
         "loss_not_finite",
         ErrorClass.USER,
-        f"The loss was no longer finite at step {step}; the gradient's norm before it was "
-        f"{grad_norm:.4g}. Try a lower learning rate than {wanted.optimizer.lr:g}{clip}.",
+        f"The loss was no longer finite at step {step.number}{_held(records)}; the gradient's norm "
+        f"before it was {grad_norm:.4g}. Try a lower learning rate than {wanted.optimizer.lr:g}"
+        f"{clip}.",
+        {
+            "step": step.number,
+            "records": records[:MAX_RECORDS],
+            "grad_norm_before": _json(grad_norm),
+        },
     )
+
+
+def _held(records: list[int]) -> str:
+    """Which records of the training split, counted from 0 as in its preview."""
+    if not records:
+        return ""
+    shown = ", ".join(map(str, records[:SHOWN_RECORDS]))
+    more = len(records) - SHOWN_RECORDS
+    others = f" and {more} more" if more > 0 else ""
+    return f", in a batch of the records {shown}{others} of the training split"

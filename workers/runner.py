@@ -1,6 +1,7 @@
 """From a job row to checkpoints and back: the only meeting of SQL and training."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -9,23 +10,23 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from shared.config import get_settings
-from shared.data.batching import eval_batches, sample_batches
+from shared.data.batching import Batch, eval_batches, sample_batches
 from shared.data.table import DatasetTable
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
-from shared.db.events import EventStore
 from shared.db.leases import LeaseStore
 from shared.db.models import ModelStore
 from shared.db.tables import CheckpointRow, JobRow
-from shared.jobs.errors import CorruptBlob, ErrorClass, JobError, LeaseLost
+from shared.jobs.errors import ErrorClass, JobError, LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import unpack_into
 from shared.nn.mappings import AnyNetwork
+from workers.faults import explain
 from workers.launch import RankDied, run_ranks
 from workers.lease import Heart, Lease, StopAsked
 from workers.plan import JobFailed, choose_device, make_plan
@@ -74,32 +75,18 @@ def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        failure = explain(error)
-        _fail(lease, failure)
-        log.warning("attempt failed", code=failure.code, error=failure.message)
+        fault = explain(error, job.estimate["memory_bytes"])
+        lease.write(lambda db, row: LeaseStore(db).fail(row, fault))
+        log.warning("attempt failed", code=fault.code, error=fault.message)
 
 
-def explain(error: Exception) -> JobError:
-    """Why a job failed, in words its owner can act on."""
-    if isinstance(error, JobFailed):
-        return error.error
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        advice = "Use a smaller training.batch_size, network.hidden_size or training.tbptt_steps."
-        return JobError("out_of_memory", ErrorClass.RESOURCE, f"{error} {advice}")
-    if isinstance(error, CorruptBlob):
-        return JobError("corrupt_blob", ErrorClass.DATA, f"{error} Upload the dataset again.")
-    log.error("unexpected error in training", exc_info=error)
-    message = f"{type(error).__name__}: {error} (the worker's log has the whole story)"
-    return JobError("unexpected", ErrorClass.INFRA, message)
-
-
-def _fail(lease: Lease, error: JobError) -> None:
-    def work(db: Session, job: JobRow) -> None:
-        job.error = error.to_json()
-        EventStore(db).add(job.id, "log", {"level": "error", "message": error.message})
-        LeaseStore(db).settle(job, JobStatus.FAILED, "failed", error.code)
-
-    lease.write(work)
+class OutOfTime(JobFailed):
+    def __init__(self, limit_s: float) -> None:
+        message = (
+            f"Training took longer than resources.max_runtime_s = {limit_s:g} s. Raise it or train "
+            "fewer epochs; a retry goes on from the last checkpoint for as long again."
+        )
+        super().__init__(JobError("max_runtime_exceeded", ErrorClass.RESOURCE, message))
 
 
 def load_table(job: JobRow, spec: JobSpec) -> DatasetTable:
@@ -120,6 +107,7 @@ class Attempt:
         self.team = team or Team()
         self.spec = JobSpec.model_validate(job.spec)
         self.started_at = time.monotonic()
+        self.earlier_s = 0.0
 
     def run(self) -> None:
         """Train to the end and publish; raises whatever ends it before."""
@@ -130,64 +118,73 @@ class Attempt:
         self.plan.training.team = self.team
         self.recorder = Recorder(self.plan, self.lease, self.job.latest)
         self.saver = Saver(self.plan, self.lease, self.recorder)
-        self.lease.write(self._note_kernel)
+        self.lease.write(self._begin)
         if self.job.attempt > 1:
             self.saver.resume()
         self.team.begin(self.plan.training.network)
         try:
             self._train()
-        except StopAsked:
+        except (StopAsked, OutOfTime):
             self._save_if_new({})
             self.team.dismiss()
             raise
         self.team.dismiss()
         self._finish()
 
-    def _note_kernel(self, db: Session, job: JobRow) -> None:
+    def _begin(self, db: Session, job: JobRow) -> None:
+        self.earlier_s = LeaseStore(db).trained_s(job)
         device = self.plan.training.device.type
         job.kernel = kernel_of(self.spec.network, device, self.spec.mapping)
 
     def _train(self) -> None:
+        if self.saver.owes_evaluation:
+            self._epoch_ended(self.plan.training.position.epoch)
         steps = fit(self.plan.training, self.spec.training.max_steps)
         metrics: dict[str, float] = {}
         if self.plan.monitor.is_exhausted():
             steps.close()  # an earlier attempt stopped between its last epoch and its end
         for step in steps:
             self.recorder.step(step)
-            self._check(step)
-            metrics = self._epoch_ended(step) if step.ends_epoch else {}
+            self._check()
+            metrics = self._epoch_ended(step.epoch + 1) if step.ends_epoch else {}
             if self._is_due(step):
                 self._save_if_new(metrics)
             if step.ends_epoch and self.plan.monitor.is_exhausted():
                 steps.close()
-        if self.saver.saved_step != self.plan.training.position.step:
-            self._save_if_new(metrics or self._evaluated()[0])
+        if not self.saver.has_saved(self.plan.training.position.step, evaluated=True):
+            self.saver.save(metrics or self._evaluated()[0])
 
-    def _epoch_ended(self, step: Step) -> dict[str, float]:
-        padding = {"train/padding_share": self.plan.padding_share(step.epoch)}
-        self.recorder.metrics(padding, step.number, step.number / self.plan.steps_per_epoch)
+    def _epoch_ended(self, num_epochs: int) -> dict[str, float]:
+        step = self.plan.training.position.step
+        padding = {"train/padding_share": self.plan.padding_share(num_epochs - 1)}
+        self.recorder.metrics(padding, step, step / self.plan.steps_per_epoch)
         metrics, is_best = self._evaluated()
         self.recorder.epoch_ended()
-        if is_best or (step.epoch + 1) % self.spec.checkpoint.every_epochs == 0:
+        if is_best or num_epochs % self.spec.checkpoint.every_epochs == 0:
             self.saver.save(metrics)
         return metrics
 
-    def _check(self, step: Step) -> None:
-        """Stop when asked to. A job that is to go on later owes its epoch the evaluation first."""
-        try:
-            self.lease.check()
-        except StopAsked as asked:
-            if step.ends_epoch and asked.status is not JobStatus.CANCELLED:
-                self._epoch_ended(step)
-            raise
-        self._check_runtime()
+    def _check(self) -> None:
+        """Stop when asked to; an epoch that just ended leaves its evaluation to the next attempt."""
+        self.lease.check()
+        limit_s = self.spec.resources.max_runtime_s
+        if limit_s is None:
+            return
+        if self.earlier_s + time.monotonic() - self.started_at > limit_s:
+            raise OutOfTime(limit_s)
+
+    def _while_owned(self, items: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches of an evaluation, which stops as promptly as training does."""
+        for item in items:
+            self._check()
+            yield item
 
     def _is_due(self, step: Step) -> bool:
         every = self.spec.checkpoint.every_steps
         return every is not None and step.number % every == 0
 
     def _save_if_new(self, metrics: dict[str, float]) -> None:
-        if self.saver.saved_step != self.plan.training.position.step:
+        if not self.saver.has_saved(self.plan.training.position.step):
             self.saver.save(metrics)
 
     def _evaluated(self) -> tuple[dict[str, float], bool]:
@@ -216,19 +213,10 @@ class Attempt:
         if len(data) == 0:
             return {}
         batch_size, device = self.spec.training.batch_size, self.plan.training.device
-        batches = eval_batches(data, batch_size)
-        sample = sample_batches(data, batch_size, MAX_WRITTEN)
+        batches = self._while_owned(eval_batches(data, batch_size))
+        sample = self._while_owned(sample_batches(data, batch_size, MAX_WRITTEN))
         measured = evaluate(network, batches, self.plan.evaluation, device, sample)
         return {f"{split}/{name}": value for name, value in measured.items()}
-
-    def _check_runtime(self) -> None:
-        limit_s = self.spec.resources.max_runtime_s
-        if limit_s is not None and time.monotonic() - self.started_at > limit_s:
-            message = (
-                f"Training took longer than resources.max_runtime_s = {limit_s:g} s. "
-                "Raise it, or train fewer epochs."
-            )
-            raise JobFailed(JobError("max_runtime_exceeded", ErrorClass.RESOURCE, message))
 
     def _finish(self) -> None:
         """Test the best network as it was stored, publish it, and end the job: all or nothing."""

@@ -23,7 +23,12 @@ class Saver:
     def __init__(self, plan: Plan, lease: Lease, recorder: Recorder) -> None:
         self.plan, self.lease, self.recorder = plan, lease, recorder
         self.saved_step = -1
-        self.metrics: dict[str, Any] = {}  # of the newest evaluation
+        self.is_evaluated = False  # whether the checkpoint of that step has its metrics
+        self.owes_evaluation = False
+
+    def has_saved(self, step: int, *, evaluated: bool = False) -> bool:
+        """Whether the newest checkpoint is of this step, and has been evaluated if that is asked."""
+        return self.saved_step == step and (self.is_evaluated or not evaluated)
 
     def save(self, metrics: dict[str, float]) -> None:
         """Write a checkpoint of the present position; `metrics` are those evaluated here."""
@@ -45,10 +50,11 @@ class Saver:
             "weights_sha256": weights_sha256(weights),
         }
         self.lease.write(lambda db, job: self._add(db, job, blob.bytes, columns))
-        self.saved_step = training.position.step
+        self.saved_step, self.is_evaluated = training.position.step, bool(metrics)
 
     def _add(self, db: Session, job: JobRow, num_bytes: int, columns: dict[str, Any]) -> None:
         store, kept = CheckpointStore(db), self.plan.spec.checkpoint
+        store.forget_at(job.id, columns["step"])  # one that was saved before its evaluation
         store.add(job.id, **columns)
         store.retain(job.id, self._ranked(store, job.id)[: kept.keep_best], kept.keep_last)
         CounterStore(db).add("checkpoints")
@@ -73,7 +79,10 @@ class Saver:
         row, facts = found
         self.plan.monitor.load(facts["monitor"])
         self.recorder.best = facts["best"]
-        self.saved_step = row.step
+        self.saved_step, self.is_evaluated = row.step, bool(row.metrics)
+        position = self.plan.training.position
+        ends_epoch = position.batch == 0 and position.step > 0
+        self.owes_evaluation = ends_epoch and not row.metrics
         self.lease.write(lambda db, job: _resumed(db, job, row))
         return True
 

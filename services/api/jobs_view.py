@@ -6,13 +6,15 @@ from sqlalchemy.orm import Session
 
 from services.api.views import JobView, job_view
 from shared.db.jobs import JobStore
+from shared.db.queue import QueueStore
 from shared.db.tables import JobRow
 
 
 def views_of(db: Session, jobs: Sequence[JobRow]) -> list[JobView]:
     store = JobStore(db)
     attempts = store.attempts([job.id for job in jobs])
-    return [job_view(job, attempts[job.id], store.queue_position(job)) for job in jobs]
+    standings = QueueStore(db).standings(jobs)
+    return [job_view(job, attempts[job.id], standings.get(job.id)) for job in jobs]
 
 
 def view_of(db: Session, job: JobRow) -> JobView:

@@ -11,11 +11,13 @@ from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
+from shared.db.queue import QueueStore
 from shared.db.seed import find_dataset
 from shared.db.tables import DatasetRow
 from shared.db.workers import WorkerStore
 from shared.jobs.resolve import Estimate, estimate, resolve
 from shared.jobs.spec import JobSpec
+from shared.jobs.states import JobStatus, Verb
 from shared.logging import current_request_id, get_logger
 from shared.queue import wake_workers
 
@@ -43,6 +45,17 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
     return answer
 
 
+def act(job_id: str, verb: Verb) -> JobView:
+    """Do it, commit it, and only then wake a worker for what came back to the queue."""
+    with transaction() as db:
+        job = JobStore(db).act(job_id, verb)
+        view = view_of(db, job)
+        was_sent = job.dispatched_at is not None
+    if view.status == JobStatus.QUEUED and not was_sent:
+        wake_workers([job_id])
+    return view
+
+
 def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
     """Said at once, because a job that no worker can run would wait without a word."""
     device, devices = spec.resources.device, spec.resources.devices
@@ -57,7 +70,7 @@ def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
 def dry_run(spec: JobSpec) -> DryRunView:
     with transaction() as db:
         dataset, resolved, cost = _resolved(db, spec)
-        measured = JobStore(db).flops_per_s()
+        measured = QueueStore(db).flops_per_s()
     return DryRunView(
         spec=resolved.model_dump(mode="json"),
         dataset_id=dataset.id,

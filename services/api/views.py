@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.config import get_settings
 from shared.db.ids import event_id
+from shared.db.queue import Standing
 from shared.db.tables import (
     ApiKeyRow,
     AttemptRow,
@@ -92,7 +93,7 @@ class AttemptView(View):
     started_at: datetime
     ended_at: datetime | None
     outcome: str | None
-    """succeeded, failed, cancelled, lost or released; null while it runs."""
+    """succeeded, failed, cancelled, paused, lost or released; null while it runs."""
     resumed_from_step: int | None
 
 
@@ -114,6 +115,8 @@ class JobView(View):
     priority: int
     queue_position: int | None
     """1 = the next to be taken; null when it does not wait."""
+    starts_in_s: float | None
+    """About when a waiting job starts: the work before it, shared out among the workers there are."""
     progress: dict[str, Any]
     best: dict[str, Any] | None
     latest: dict[str, Any]
@@ -126,9 +129,9 @@ class JobView(View):
     urls: dict[str, str]
 
 
-def job_view(row: JobRow, attempts: list[AttemptRow], queue_position: int | None) -> JobView:
+def job_view(row: JobRow, attempts: list[AttemptRow], standing: Standing | None) -> JobView:
     fields = ("id", "name", "status", "status_reason", "spec", "dataset_id", "created_at")
-    more = ("queued_at", "started_at", "finished_at", "priority", "progress", "best", "latest")
+    more = ("queued_at", "started_at", "finished_at", "priority", "best", "latest")
     last = ("error", "weights_sha256", "kernel")
     names = ("number", "worker", "device", "started_at", "ended_at", "outcome", "resumed_from_step")
     model = {"name": row.model_name, "version": row.model_version} if row.model_version else None
@@ -136,7 +139,9 @@ def job_view(row: JobRow, attempts: list[AttemptRow], queue_position: int | None
         **{name: getattr(row, name) for name in (*fields, *more, *last)},
         owner=row.owner or None,
         seed=row.spec["training"]["seed"],
-        queue_position=queue_position,
+        queue_position=standing.position if standing else None,
+        starts_in_s=standing.starts_in_s if standing else None,
+        progress={**row.progress, "eta_s": standing.ends_in_s} if standing else row.progress,
         attempts=[AttemptView(**{n: getattr(attempt, n) for n in names}) for attempt in attempts],
         model=model,
         num_parameters=row.estimate["num_parameters"],

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from services.client.commands import (
+    acting,
     catalog,
     datasets,
     demo,
@@ -24,7 +25,15 @@ from services.client.errors import UnrollError
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (processes.up, processes.down, demo.demo, doctor.doctor),
-    "Train": (submit.submit, jobs.jobs, jobs.show, jobs.watch, jobs.cancel),
+    "Train": (submit.submit, jobs.jobs, jobs.show, jobs.watch),
+    "Change": (
+        acting.cancel,
+        acting.pause,
+        acting.resume,
+        acting.retry,
+        acting.set_,
+        acting.rm,
+    ),
     "Use": (predict.predict, catalog.cells),
     "Operate": (processes.migrate, processes.worker, processes.api, processes.inference),
 }
@@ -62,7 +71,8 @@ def _root(
 
 for _panel, _commands in PANELS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        _name = _command.__name__.rstrip("_")
+        app.command(_name, rich_help_panel=_panel)(_command)
 for _name, (_panel, _group) in GROUPS.items():
     app.add_typer(_group, name=_name, rich_help_panel=_panel)
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -185,6 +186,23 @@ class UnrollClient:
         """Ask for the end of a job; it keeps its last checkpoint."""
         return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/cancel")))
 
+    def pause(self, job_id: str) -> Job:
+        """Ask a job to save and to give its worker back; a waiting one waits on."""
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/pause")))
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a paused job again; it goes on exactly where it stopped."""
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/resume")))
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again, from its last checkpoint, with all its attempts."""
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/retry")))
+
+    def change_job(self, job_id: str, **changes: Any) -> Job:
+        """Set `priority`, `name` or `metadata`; what is left out stays."""
+        call = Call("PATCH", f"/v1/jobs/{_part(job_id)}", json=changes, is_repeatable=True)
+        return Job.of(self._api.json(call))
+
     def delete_job(self, job_id: str) -> None:
         """Delete a job that has ended."""
         self._api.send(Call("DELETE", f"/v1/jobs/{_part(job_id)}"))
@@ -210,10 +228,16 @@ class UnrollClient:
 
     def stream(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
         """The events of a job as they happen, from the first, until the job has ended."""
-        stream = EventStream(
-            self._api, _part(job_id), lambda: self.job(job_id).is_final, last_event_id
-        )
+        ended = partial(self._has_ended, job_id)
+        stream = EventStream(self._api, _part(job_id), ended, last_event_id)
         return iter(stream)
+
+    def _has_ended(self, job_id: str) -> bool:
+        """Whether nothing more will happen; a job that is gone has ended."""
+        try:
+            return self.job(job_id).is_final
+        except NotFound:
+            return True
 
     def metrics(
         self, job_id: str, names: Sequence[str] = (), *, max_points: int | None = None

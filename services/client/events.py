@@ -82,7 +82,7 @@ class EventStream:
                 for event in self._connected():
                     pauses = list(PAUSES_S)
                     yield event
-                    if event.is_final:
+                    if event.is_final and self.ended():  # else it was tried again since
                         return
                 if self.ended():
                     return

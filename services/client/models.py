@@ -126,6 +126,8 @@ class Job(View):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     queue_position: int | None = None
+    starts_in_s: float | None = None
+    """About when a waiting job starts; None when nobody can tell."""
     progress: Progress
     best: Best | None = None
     latest: dict[str, float | None] = {}

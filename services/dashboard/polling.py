@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from services.api.routers.checkpoints import download_checkpoint
 from services.api.routers.progress import JobId, download_metrics
+from services.api.submit import act
 from services.dashboard.access import asked_by_a_page, data_login, may_change, same_origin
 from services.dashboard.listing import Wanted, listing
 from services.dashboard.views.checkpoints import CheckpointLine, checkpoint_lines
@@ -21,6 +22,7 @@ from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from shared.jobs.errors import InvalidSpec
+from shared.jobs.states import Verb
 
 router = APIRouter(prefix="/ui", dependencies=[Depends(data_login)], include_in_schema=False)
 MAX_LINES = 200
@@ -88,10 +90,11 @@ def _seen(after: list[str]) -> dict[str, int]:
     return found
 
 
-@router.post("/jobs/{job_id}/cancel", dependencies=CHANGES)
-def cancel(job_id: str) -> JobPageView:
+@router.post("/jobs/{job_id}/{verb}", dependencies=CHANGES)
+def act_on_job(job_id: str, verb: Verb) -> JobPageView:
+    act(job_id, verb)
     with transaction() as db:
-        return job_page_view(db, JobStore(db).cancel(job_id))
+        return job_page_view(db, JobStore(db).get(job_id))
 
 
 @router.get("/jobs/{job_id}/log.txt", response_class=StreamingResponse)

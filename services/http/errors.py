@@ -26,6 +26,7 @@ STATUS: dict[type[errors.Fact], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.InvalidSpec: 422,
+    errors.TooManyQueued: 429,
     errors.CorruptBlob: 503,
 }
 CODES = {
@@ -74,6 +75,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "Unknown"}}
 CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorView, "description": "Does not fit the present state"}
+}
+TOO_MANY: dict[int | str, dict[str, Any]] = {
+    429: {"model": ErrorView, "description": "As much as is allowed already; see Retry-After"}
 }
 STREAM_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {

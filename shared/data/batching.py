@@ -5,7 +5,7 @@ batch it stopped at by its number.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Batch:
     """Whether rows go on where the batch before ended, its state carried over."""
     target_lengths: Array | None = None
     """(B,) symbols of each text, its stop counted, or steps of each series, int64; None for targets of other kinds."""
+    rows: Array | None = None
+    """(B,) numbers of the records in their split, counted from 0; None for a stream."""
 
     @property
     def num_elements(self) -> int:
@@ -50,7 +52,7 @@ def epoch_batches(
         yield from stream_batches(split, batch_size, tbptt_steps)
         return
     for rows in shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, epoch])):
-        yield from chunks(collate(split, rows), tbptt_steps)
+        yield from chunks(replace(collate(split, rows), rows=rows), tbptt_steps)
 
 
 def eval_batches(split: Split, batch_size: int) -> Iterator[Batch]:
@@ -167,7 +169,7 @@ def chunks(batch: Batch, tbptt_steps: int | None) -> Iterator[Batch]:
         stop = start + tbptt_steps
         lengths = np.clip(batch.lengths - start, 0, tbptt_steps)
         x, y = batch.x[:, start:stop], batch.y[:, start:stop]
-        yield Batch(x, lengths, y, carries=start > 0)
+        yield Batch(x, lengths, y, carries=start > 0, rows=batch.rows)
 
 
 def stream_batches(split: Split, num_lanes: int, tbptt_steps: int | None) -> Iterator[Batch]:

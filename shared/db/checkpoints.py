@@ -49,6 +49,12 @@ class CheckpointStore:
         query = select(CheckpointRow).where(CheckpointRow.job_id == job_id, CheckpointRow.is_best)
         return self.db.scalars(query.limit(1)).first()
 
+    def forget_at(self, job_id: str, step: int) -> None:
+        """Delete what was saved at this step, because it is saved again."""
+        here = (CheckpointRow.job_id == job_id) & (CheckpointRow.step == step)
+        gone = delete(CheckpointRow).where(here).returning(CheckpointRow.blob_id)
+        BlobStore(self.db).delete_if_unused(self.db.scalars(gone).all())
+
     def retain(self, job_id: str, ranked: Sequence[str], keep_last: int) -> None:
         """Keep those in `ranked` (best first), the newest ones and the published; delete the rest."""
         rows = [row for row, _ in self.of_job(job_id)]

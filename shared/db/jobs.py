@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.db.blobs import BlobStore
@@ -12,14 +12,24 @@ from shared.db.events import EventStore
 from shared.db.ids import new_id
 from shared.db.narrowing import EVERYONES
 from shared.db.pages import Page, newer_than, newest_first
+from shared.db.queue import QueueStore
 from shared.db.tables import AttemptRow, CheckpointRow, DatasetRow, JobRow
+from shared.db.viewer import current_owner
 from shared.jobs.errors import Conflict, JobNotFound
 from shared.jobs.resolve import Estimate
-from shared.jobs.spec import JobSpec
-from shared.jobs.states import FINAL, LEASED, JobStatus, check_transition
+from shared.jobs.spec import JobChanges, JobSpec
+from shared.jobs.states import (
+    FINAL,
+    LEASED,
+    REASONS,
+    JobStatus,
+    Verb,
+    check_transition,
+    is_under_way,
+    moved_by,
+)
 
-AT_ONCE = {JobStatus.QUEUED: JobStatus.CANCELLED, JobStatus.PAUSED: JobStatus.CANCELLED}
-"""What a cancellation makes of a job that no worker holds."""
+COLUMNS = {"metadata": "details"}  # a row has another `metadata`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,12 @@ class JobStore:
     def add(
         self, spec: JobSpec, dataset_id: str, estimate: Estimate, request_id: str | None = None
     ) -> JobRow:
-        """Queue a resolved spec; `request_id` will stand in its workers' logs."""
+        """Queue a resolved spec; `request_id` will stand in its workers' logs.
+
+        Raises:
+            TooManyQueued: the owner has as many waiting as the operator allows.
+        """
+        QueueStore(self.db).check_room(current_owner())
         job = JobRow(
             id=new_id("job"),
             request_id=request_id,
@@ -119,16 +134,50 @@ class JobStore:
         query = select(func.count()).select_from(JobRow).where(*wanted.conditions())
         return self.db.scalars(query).one()
 
-    def cancel(self, job_id: str) -> JobRow:
-        """Cancel at once what no worker holds; ask the worker otherwise.
+    def act(self, job_id: str, verb: Verb) -> JobRow:
+        """Do what a person asks for: at once where no worker holds the job, else by its worker.
+
+        A verb that is under way already changes nothing. A job that comes back to the queue has a
+        new age; one that is tried again has all its attempts before it.
 
         Raises:
-            IllegalTransition: the job has ended.
+            UnfitVerb: the verb does not fit the state.
+            Conflict: the dataset is gone.
+            TooManyQueued: the owner has as many waiting as the operator allows.
         """
         job = self.lock(job_id)
-        if job.status != JobStatus.CANCELLING:
-            now = JobStatus(job.status)
-            self.move(job, AT_ONCE.get(now, JobStatus.CANCELLING), "asked by the user")
+        now = JobStatus(job.status)
+        if is_under_way(verb, now, job.status_reason):
+            return job
+        then = moved_by(job_id, verb, now)
+        if then is JobStatus.QUEUED:
+            self._requeue(job)
+        if verb is Verb.RETRY:
+            job.granted_after = job.attempt
+        self.move(job, then, REASONS[verb])
+        return job
+
+    def _requeue(self, job: JobRow) -> None:
+        if job.dataset_id is None:
+            raise Conflict(
+                f"The dataset of job {job.id} was deleted. Upload it again and submit a new job."
+            )
+        QueueStore(self.db).check_room(job.owner)
+        job.queued_at = job.not_before = func.now()
+        job.dispatched_at = job.finished_at = job.error = None
+        job.num_dispatches = 0
+
+    def change(self, job_id: str, changes: JobChanges) -> JobRow:
+        """Set what was sent; `spec` goes on saying what is in force. A waiting job moves at once."""
+        job = self.lock(job_id)
+        sent = changes.sent()
+        for name, value in sent.items():
+            setattr(job, COLUMNS.get(name, name), value)
+        job.spec = {**job.spec, **sent}
+        self.db.flush()
+        self.db.refresh(job)
+        if sent:
+            EventStore(self.db).add(job.id, "log", {"level": "info", "message": _changed(sent)})
         return job
 
     def move(self, job: JobRow, status: JobStatus, reason: str | None = None) -> None:
@@ -163,15 +212,6 @@ class JobStore:
             found[attempt.job_id].append(attempt)
         return found
 
-    def queue_position(self, job: JobRow) -> int | None:
-        """1 = the next to be taken; None when it does not wait."""
-        if job.status != JobStatus.QUEUED:
-            return None
-        mine = (-job.priority, job.queued_at, job.id)
-        before = tuple_(-JobRow.priority, JobRow.queued_at, JobRow.id) < mine
-        query = select(func.count()).where(JobRow.status == JobStatus.QUEUED, before)
-        return self.db.scalars(query, execution_options=EVERYONES).one() + 1
-
     def queue(self) -> dict[str, Any]:
         """How many wait at each priority, and since when the oldest does."""
         waiting = JobRow.status == JobStatus.QUEUED
@@ -197,22 +237,10 @@ class JobStore:
         query = select(func.coalesce(rate, 0.0)).where(JobRow.status.in_(LEASED))
         return float(self.db.scalars(query).one())
 
-    def flops_per_s(self) -> float | None:
-        """Arithmetic that the newest finished jobs got through in a second, overheads included."""
-        seconds = func.extract("epoch", JobRow.finished_at - JobRow.started_at)
-        flops = JobRow.estimate["flops"].as_float()
-        rate = (flops / seconds).label("rate")
-        newest = (
-            select(rate)
-            .where(JobRow.status == JobStatus.SUCCEEDED, seconds > 1)
-            .order_by(JobRow.id.desc())
-            .limit(9)
-            .subquery()
-        )
-        median = func.percentile_cont(0.5).within_group(newest.c.rate)
-        found = self.db.scalars(select(median), execution_options=EVERYONES)
-        rate_per_s: float | None = found.one()
-        return rate_per_s
+
+def _changed(sent: dict[str, Any]) -> str:
+    said = [f"{name} = {value}" for name, value in sent.items()]
+    return f"the user set {', '.join(said)}"
 
 
 def first_progress(spec: JobSpec, estimate: Estimate) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """Who owns a running job. Every write of a worker passes `owned`, which fences off former owners."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from shared.config import get_settings
 from shared.db.counters import CounterStore
+from shared.db.events import EventStore
 from shared.db.jobs import JobStore
+from shared.db.queue import QueueStore
 from shared.db.tables import AttemptRow, JobRow
 from shared.jobs.errors import ErrorClass, JobError, LeaseLost
 from shared.jobs.states import LEASED, JobStatus
@@ -15,18 +19,23 @@ from shared.jobs.states import LEASED, JobStatus
 SWEEP_LOCK = 727_001
 RESEND_AFTER_S = 5.0
 MAX_RESEND_S = 60.0
-BACKOFF_S = 2.0  # doubled with every lost attempt
-MAX_BACKOFF_S = 60.0
+FAULTY = ("lost", "failed")  # outcomes that use up one of a job's attempts
 LOST = {
     JobStatus.RUNNING: JobStatus.QUEUED,
     JobStatus.CANCELLING: JobStatus.CANCELLED,
     JobStatus.PAUSING: JobStatus.PAUSED,
 }
-"""What becomes of a job whose worker is gone."""
+"""What becomes of a job whose worker is gone, or whose attempt a machine or server ended."""
 
 
 def _seconds(value: Any) -> Any:
     return func.make_interval(0, 0, 0, 0, 0, 0, value)
+
+
+def backoff_s(num_tries: int) -> float:
+    """The wait after so many tries that failed."""
+    settings = get_settings()
+    return min(settings.retry_base_s * 2.0 ** (num_tries - 1), settings.retry_cap_s)
 
 
 class LeaseStore:
@@ -47,6 +56,7 @@ class LeaseStore:
         chosen = (
             select(JobRow.id)
             .where(JobRow.status == JobStatus.QUEUED, JobRow.not_before <= func.now(), fits)
+            .where(*QueueStore(self.db).may_run())
             .order_by(JobRow.priority.desc(), JobRow.queued_at, JobRow.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -127,30 +137,58 @@ class LeaseStore:
         jobs = self.db.scalars(expired).all()
         for job in jobs:
             self.lose(job, f"lost its worker {job.worker}")
+            CounterStore(self.db).add("lease_expiries")
         return len(jobs)
 
-    def lose(self, job: JobRow, reason: str) -> None:
-        """End an attempt that was lost with its machine; the job is tried again while it may be."""
-        status = LOST[JobStatus(job.status)]
-        num_lost = 1 + self._num_lost(job.id)
-        if status is JobStatus.QUEUED and num_lost >= job.max_attempts:
-            status = JobStatus.FAILED
-            job.error = JobError(
-                "lost_worker",
-                ErrorClass.INFRA,
-                f"The job lost its worker {num_lost} times; its last worker was {job.worker}. "
-                "See that worker's log (out of memory is the usual cause).",
-            ).to_json()
-        delay = min(BACKOFF_S * 2 ** (num_lost - 1), MAX_BACKOFF_S)
-        job.not_before = func.now() + _seconds(delay)
-        self.settle(job, status, "lost", reason)
-        CounterStore(self.db).add("lease_expiries")
-        CounterStore(self.db).add("rescues", status)
+    def lose(self, job: JobRow, cause: str) -> None:
+        """End an attempt that was lost with a process; the job is tried again while it may be."""
+        message = (
+            f"The job {cause}. See that worker's log (out of memory is the usual cause) "
+            "before you try the job again."
+        )
+        error = JobError("lost_worker", ErrorClass.INFRA, message)
+        self._try_again(job, "lost", cause, error)
+        CounterStore(self.db).add("rescues", job.status)
 
-    def _num_lost(self, job_id: str) -> int:
-        """Attempts that ended with their worker; a worker that hands a job back costs none."""
-        lost = (AttemptRow.job_id == job_id) & (AttemptRow.outcome == "lost")
-        return self.db.scalars(select(func.count()).where(lost)).one()
+    def fail(self, job: JobRow, error: JobError) -> None:
+        """End the attempt of an owned job by its error.
+
+        A fault of the infrastructure is tried again while the job has attempts left; what user or
+        data caused, or memory and time, would only happen again.
+        """
+        EventStore(self.db).add(job.id, "log", {"level": "error", "message": error.message})
+        if error.cls is ErrorClass.INFRA:
+            self._try_again(job, "failed", f"failed: {error.message}", error)
+        else:
+            job.error = error.to_json()
+            self.settle(job, JobStatus.FAILED, "failed", error.code)
+
+    def _try_again(self, job: JobRow, outcome: str, cause: str, error: JobError) -> None:
+        """Back to the queue after a wait that doubles, or to the end with the last attempt."""
+        status, reason = LOST[JobStatus(job.status)], f"attempt {job.attempt} {cause}"
+        num_tries = 1 + self._num_faulty(job)
+        if status is JobStatus.QUEUED and num_tries >= job.max_attempts:
+            status = JobStatus.FAILED
+            said = f"{error.message} Attempts of max_attempts used: {num_tries} of {num_tries}."
+            job.error = replace(error, message=said).to_json()
+        elif status is JobStatus.QUEUED:
+            delay_s = backoff_s(num_tries)
+            job.not_before = func.now() + _seconds(delay_s)
+            reason += f"; try {num_tries + 1} of {job.max_attempts} follows in {delay_s:g} s"
+        self.settle(job, status, outcome, reason)
+
+    def _num_faulty(self, job: JobRow) -> int:
+        """Attempts that a fault ended since they were granted; one handed back costs none."""
+        faulty = (AttemptRow.job_id == job.id) & AttemptRow.outcome.in_(FAULTY)
+        counted = select(func.count()).where(faulty, AttemptRow.number > job.granted_after)
+        return self.db.scalars(counted).one()
+
+    def trained_s(self, job: JobRow) -> float:
+        """Seconds that earlier attempts took since they were granted."""
+        took = func.extract("epoch", AttemptRow.ended_at - AttemptRow.started_at)
+        earlier = (AttemptRow.job_id == job.id) & (AttemptRow.number < job.attempt)
+        query = select(func.sum(took)).where(earlier, AttemptRow.number > job.granted_after)
+        return float(self.db.scalars(query).one() or 0.0)
 
     def unsent(self, num_messages: int) -> Sequence[str]:
         """Queued jobs whose wake-up message is missing.

@@ -119,9 +119,10 @@ class JobRow(Row):
 
     attempt: Mapped[int] = mapped_column(server_default="0")  # the fencing token: it only grows
     max_attempts: Mapped[int]
+    granted_after: Mapped[int] = mapped_column(server_default="0")  # later attempts count alone
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    not_before: Mapped[datetime] = mapped_column(server_default=NOW)  # back-off after a lost worker
+    not_before: Mapped[datetime] = mapped_column(server_default=NOW)  # back-off after a failed try
     dispatched_at: Mapped[datetime | None]  # when a wake-up message was last sent
     num_dispatches: Mapped[int] = mapped_column(server_default="0")
 
@@ -162,7 +163,7 @@ class AttemptRow(Row):
     device: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     ended_at: Mapped[datetime | None]
-    outcome: Mapped[str | None]  # succeeded | failed | cancelled | lost | released
+    outcome: Mapped[str | None]  # succeeded | failed | cancelled | paused | lost | released
     resumed_from_step: Mapped[int | None]
 
 

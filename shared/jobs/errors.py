@@ -1,8 +1,9 @@
 """Facts that stop a request or a job, named after the fact; what HTTP makes of them is not known here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Fact(Exception):
@@ -77,6 +78,26 @@ class IllegalTransition(Conflict):
         super().__init__(f"Job {job_id} is {now} and cannot become {then}.")
 
 
+class UnfitVerb(Conflict):
+    code = "illegal_transition"
+
+    def __init__(self, job_id: str, now: str, past: str, fitting: Sequence[str]) -> None:
+        states = " or ".join(fitting)
+        super().__init__(f"Job {job_id} is {now}; only a job that is {states} can be {past}.")
+
+
+class TooManyQueued(Fact):
+    """The owner has as many waiting jobs as the operator allows."""
+
+    code = "too_many_queued"
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(
+            f"{cap} jobs wait already, the most that one key may have waiting. Try again when "
+            "some have started, or cancel some."
+        )
+
+
 class NameTaken(Conflict):
     code = "name_taken"
 
@@ -135,6 +156,9 @@ class JobError:
     code: str
     cls: ErrorClass
     message: str
+    details: dict[str, Any] = field(default_factory=dict)
+    """What the message says, for programs."""
 
-    def to_json(self) -> dict[str, str]:
-        return {"code": self.code, "class": self.cls.value, "message": self.message}
+    def to_json(self) -> dict[str, Any]:
+        known = {"code": self.code, "class": self.cls.value, "message": self.message}
+        return {**known, "details": self.details} if self.details else known

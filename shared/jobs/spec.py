@@ -29,12 +29,22 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable
 ]
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
+Priority = Annotated[int, Field(ge=0, le=9)]
+
+
+def _stringified(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
+    return value
+
+
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64), Storable],
         Annotated[str, StringConstraints(max_length=512), Storable],
     ],
     Field(max_length=32),
+    BeforeValidator(_stringified),
 ]
 
 
@@ -130,7 +140,7 @@ class ResourcesSpec(Spec):
     devices: Annotated[int, Field(ge=1, le=8)] = 1
     """Processes that train together, each on a GPU of its own, or on its share of the cores."""
     max_runtime_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds of training after which an attempt fails."""
+    """Seconds that all attempts together may take; more fails the job. A retry grants them anew."""
 
 
 class JobSpec(Spec):
@@ -147,20 +157,13 @@ class JobSpec(Spec):
     training: TrainingSpec = TrainingSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
     resources: ResourcesSpec = ResourcesSpec()
-    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    priority: Priority = 5
     """0-9; a higher one is taken first."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """Tries after lost workers and servers; a fault of spec or data is never tried again."""
     model_name: ModelName | None = None
     """Where the trained network is published; default: from the name."""
     metadata: Metadata = Field(default_factory=dict)
-
-    @field_validator("metadata", mode="before")
-    @classmethod
-    def _stringify(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
-        return value
 
     @field_validator("alignment")
     @classmethod
@@ -171,6 +174,23 @@ class JobSpec(Spec):
         if alignment is not None and mapping not in (None, Mapping.MANY_TO_MANY):
             raise ValueError(f"alignment belongs to many_to_many; leave it out for {mapping}")
         return alignment
+
+
+def _unsent() -> Any:
+    return None
+
+
+class JobChanges(Spec):
+    """What may be changed of a job that exists; what is left out stays as it is."""
+
+    priority: Priority = Field(default_factory=_unsent)
+    """Moves a waiting job in the queue."""
+    name: Name = Field(default_factory=_unsent)
+    metadata: Metadata = Field(default_factory=_unsent)
+    """Takes the place of all that the job had."""
+
+    def sent(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 def model_name_from(name: str) -> str:

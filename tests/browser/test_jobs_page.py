@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
+from shared.jobs.states import Verb
 from tests.browser import building
 from tests.browser.conftest import OpenPage, refresh
 from tests.browser.serving import ServedApi
@@ -60,7 +61,7 @@ def test_a_new_job_appears_first_and_a_deleted_one_goes(open_page: OpenPage) -> 
     old = building.a_job("old")
     page = open_page()
     with transaction() as db:
-        JobStore(db).cancel(old)
+        JobStore(db).act(old, Verb.CANCEL)
         JobStore(db).delete(old)
 
     new = building.a_job("new")

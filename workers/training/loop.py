@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn, optim
 
-from shared.data.batching import Batch
+from shared.data.batching import Array, Batch
 from shared.nn.mappings import AnyNetwork
 from shared.nn.stack import StackState
 from workers.training.losses import Loss
@@ -40,6 +40,7 @@ class Step:
     lr: float
     num_sequences: int
     ends_epoch: bool
+    rows: Array | None  # records of the batch, by their number in the training split
 
 
 @dataclass
@@ -78,7 +79,10 @@ def fit(training: Training, max_steps: int | None) -> Generator[Step]:
             position.batch += 1
             if is_last:
                 position.epoch, position.batch, position.carried = epoch + 1, 0, None
-            yield Step(position.step, epoch, loss, grad_norm, lr, len(batch.lengths), is_last)
+            num_sequences = len(batch.lengths)
+            yield Step(
+                position.step, epoch, loss, grad_norm, lr, num_sequences, is_last, batch.rows
+            )
 
 
 def _remaining(batches: Iterator[Batch], num_done: int) -> Iterator[tuple[Batch, bool]]:

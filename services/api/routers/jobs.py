@@ -1,6 +1,6 @@
-"""Training jobs: submit, look, cancel, delete."""
+"""Training jobs: submit, look, change, cancel, pause, resume, retry, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse
 
 from services.api.jobs_view import view_of, views_of
 from services.api.parameters import Filter, Idempotency, PageOfJobs
-from services.api.submit import dry_run, submit
+from services.api.submit import act, dry_run, submit
 from services.api.views import DryRunView, JobView, ListView, list_of
-from services.http.errors import CONFLICT, NOT_FOUND
+from services.http.errors import CONFLICT, NOT_FOUND, TOO_MANY
 from shared.db.engine import transaction
 from shared.db.jobs import JobFilter, JobStore
-from shared.jobs.spec import JobSpec
-from shared.jobs.states import JobStatus
+from shared.jobs.spec import JobChanges, JobSpec
+from shared.jobs.states import JobStatus, Verb
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -23,7 +23,12 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     "",
     status_code=201,
     response_model=JobView,
-    responses={200: {"model": DryRunView, "description": "Dry run"}, **NOT_FOUND, **CONFLICT},
+    responses={
+        200: {"model": DryRunView, "description": "Dry run"},
+        **NOT_FOUND,
+        **CONFLICT,
+        **TOO_MANY,
+    },
 )
 async def create_job(
     spec: JobSpec,
@@ -31,7 +36,10 @@ async def create_job(
     dry_run: Annotated[bool, Query(description="resolve and estimate; queue nothing")] = False,
 ) -> JSONResponse:
     """Queue a training job; everything left open in the spec comes back resolved."""
-    return await _create(spec, None if dry_run else idempotency, only_look=dry_run)
+    if dry_run:
+        return await _look(spec)
+    answer = await run_in_threadpool(submit, spec, idempotency)
+    return JSONResponse(answer, 201)
 
 
 @router.get("")
@@ -63,11 +71,35 @@ def show_job(job_id: str) -> JobView:
         return view_of(db, JobStore(db).get(job_id))
 
 
+@router.patch("/{job_id}", responses=NOT_FOUND)
+def change_job(job_id: str, changes: JobChanges) -> JobView:
+    """Change priority, name or metadata; what is left out stays, and a waiting job moves at once."""
+    with transaction() as db:
+        return view_of(db, JobStore(db).change(job_id, changes))
+
+
 @router.post("/{job_id}/cancel", responses={**NOT_FOUND, **CONFLICT})
 def cancel_job(job_id: str) -> JobView:
     """Cancel what waits at once; a running job stops at its next step and keeps its checkpoint."""
-    with transaction() as db:
-        return view_of(db, JobStore(db).cancel(job_id))
+    return act(job_id, Verb.CANCEL)
+
+
+@router.post("/{job_id}/pause", responses={**NOT_FOUND, **CONFLICT})
+def pause_job(job_id: str) -> JobView:
+    """Save a running job and free its worker; a waiting job waits on until it is resumed."""
+    return act(job_id, Verb.PAUSE)
+
+
+@router.post("/{job_id}/resume", responses={**NOT_FOUND, **CONFLICT, **TOO_MANY})
+def resume_job(job_id: str) -> JobView:
+    """Queue a paused job again; it goes on exactly where it stopped."""
+    return act(job_id, Verb.RESUME)
+
+
+@router.post("/{job_id}/retry", responses={**NOT_FOUND, **CONFLICT, **TOO_MANY})
+def retry_job(job_id: str) -> JobView:
+    """Queue a failed or cancelled job again, from its last checkpoint and with all its attempts."""
+    return act(job_id, Verb.RETRY)
 
 
 @router.delete("/{job_id}", status_code=204, responses={**NOT_FOUND, **CONFLICT})
@@ -77,14 +109,9 @@ def delete_job(job_id: str) -> None:
         JobStore(db).delete(job_id)
 
 
-async def _create(
-    spec: JobSpec, idempotency: dict[str, str] | None, *, only_look: bool
-) -> JSONResponse:
-    if only_look:
-        view = await run_in_threadpool(dry_run, spec)
-        return JSONResponse(view.model_dump(mode="json"), 200)
-    answer: dict[str, Any] = await run_in_threadpool(submit, spec, idempotency)
-    return JSONResponse(answer, 201)
+async def _look(spec: JobSpec) -> JSONResponse:
+    view = await run_in_threadpool(dry_run, spec)
+    return JSONResponse(view.model_dump(mode="json"), 200)
 
 
 def _metadata_of(request: Request) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Commands about jobs that exist: list, show, watch, cancel."""
+"""Commands that look at jobs: list, show, watch."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -83,17 +83,6 @@ def watch(
         watch_job(client, job_id, wait_s=wait_s, exit_status=exit_status, as_json=as_json)
 
 
-@with_config
-def cancel(config: ClientConfig, job_id: JobId, as_json: Json = False) -> None:
-    """Cancel a job; it keeps its last checkpoint."""
-    with UnrollClient(config=config) as client:
-        job = client.cancel(job_id)
-    if as_json:
-        print_json(job.raw)
-    else:
-        print_fields({"id": job.id, "status": job.status})
-
-
 def watch_job(
     client: UnrollClient, job_id: str, *, wait_s: float | None, exit_status: bool, as_json: bool
 ) -> None:
@@ -140,6 +129,7 @@ def summary(job: Job, config: ClientConfig) -> dict[str, object]:
         "name": job.name,
         "reason": job.status_reason,
         "queue position": job.queue_position,
+        "starts in": None if job.starts_in_s is None else duration(job.starts_in_s),
         "dataset": job.spec.get("dataset"),
         "mapping": job.spec.get("mapping"),
         "network": _network_text(network),

@@ -1,4 +1,4 @@
-// What a person can do on a page: copy, cancel after a question, be told how it went.
+// What a person can do on a page: copy, act on jobs (cancel after a question), be told how it went.
 
 let toastTimer = 0;
 
@@ -38,23 +38,35 @@ function confirmed(title, text) {
   });
 }
 
+const DONE = {
+  cancel: "asked to stop",
+  pause: "asked to pause",
+  resume: "put back in the queue",
+  retry: "put back in the queue",
+};
 const WARNING = "What waits ends at once. What runs stops at its next step and keeps its last checkpoint.";
 
 // Ask, then cancel each job; true when the person said yes.
 export async function cancelJobs(ids, title) {
   if (!(await confirmed(title, WARNING))) return false;
-  const faults = (await Promise.all(ids.map(cancelOne))).filter(Boolean);
-  const done = ids.length - faults.length;
-  const words = faults.length ? `${faults[0]}` : done === 1 ? "The job was asked to stop." : `${done} jobs were asked to stop.`;
-  toast(faults.length && done ? `${done} asked to stop; ${faults.length} not: ${words}` : words);
+  await act(ids, "cancel");
   return true;
 }
 
+// Do it to each job and say how it went.
+export async function act(ids, verb) {
+  const faults = (await Promise.all(ids.map((id) => actOn(id, verb)))).filter(Boolean);
+  const done = ids.length - faults.length;
+  const all = done === 1 ? `The job was ${DONE[verb]}.` : `${done} jobs were ${DONE[verb]}.`;
+  const words = faults.length ? `${faults[0]}` : all;
+  toast(faults.length && done ? `${done} ${DONE[verb]}; ${faults.length} not: ${words}` : words);
+}
+
 // null, or what was wrong.
-async function cancelOne(id) {
+async function actOn(id, verb) {
   const headers = { "X-Unroll-Page": "1" };
   try {
-    const answer = await fetch(`/ui/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
+    const answer = await fetch(`/ui/jobs/${encodeURIComponent(id)}/${verb}`, { method: "POST", headers });
     return answer.ok ? null : (await answer.json()).error.message;
   } catch {
     return "The service does not answer; try again when the page is live.";

@@ -1,5 +1,5 @@
 // The page of one job: header, cards and, by tab, log lines, checkpoints or attempts.
-import { cancelJobs, wireCopy } from "./actions.js";
+import { act, cancelJobs, wireCopy } from "./actions.js";
 import { clock, fill, fillRows, keepTimes, poll } from "./live.js";
 
 const byId = (id) => document.getElementById(id);
@@ -91,6 +91,12 @@ export function start(extra = () => [], also = () => {}) {
   byId("cancel").addEventListener("click", async () => {
     if (await cancelJobs([root.dataset.id], "Cancel this job?")) refresh();
   });
+  for (const button of document.querySelectorAll("[data-verb]")) {
+    button.addEventListener("click", async () => {
+      await act([root.dataset.id], button.dataset.verb);
+      refresh();
+    });
+  }
   return refresh;
 }
 

@@ -1,6 +1,6 @@
 """One job as its page says it: what changes while it runs, and why it ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,16 +11,19 @@ from services.dashboard.views import words
 from services.dashboard.views.rows import RowView, best_words, is_lost, row_view, took
 from shared.config import get_settings
 from shared.db.jobs import JobStore
+from shared.db.leases import FAULTY
+from shared.db.queue import QueueStore
 from shared.db.tables import AttemptRow, JobRow
 from shared.jobs.errors import ErrorClass
-from shared.jobs.states import FINAL, LEASED, JobStatus
+from shared.jobs.states import FINAL, LEASED, MOVES, JobStatus, Verb
 
 ADVICE: dict[str, str] = {
     ErrorClass.USER: "Change the spec and submit it again; the code below holds it.",
     ErrorClass.DATA: "Mend the dataset, upload it under a new name and submit the job again.",
     ErrorClass.RESOURCE: "Ask for less (batch size, hidden size, layers, sequence length), "
     "or give the worker more.",
-    ErrorClass.INFRA: "Look at the worker's log; when the cause is mended, submit the job again.",
+    ErrorClass.INFRA: "Look at the worker's log; when the cause is mended, press Retry: the job goes "
+    "on from its last checkpoint.",
 }
 """What to do next, by whose fault it was."""
 TITLES: dict[str, str] = {
@@ -79,11 +82,14 @@ class JobPageView(RowView):
     finished_at: datetime | None
     took: str
     is_final: bool
+    can_pause: bool
+    can_resume: bool
+    can_retry: bool
 
 
 def job_page_view(db: Session, job: JobRow) -> JobPageView:
     store, now = JobStore(db), datetime.now(UTC)
-    row = row_view(job, store.queue_position(job), now)
+    row = row_view(job, QueueStore(db).standings([job]).get(job.id), now)
     attempts = store.attempts([job.id])[job.id]
     return JobPageView(
         **row.model_dump(),
@@ -92,7 +98,7 @@ def job_page_view(db: Session, job: JobRow) -> JobPageView:
         reason=None if job.status in LEASED or job.error else job.status_reason,
         queue_note=_queue_note(job),
         error=_error(job),
-        lost=_lost(job) if is_lost(job, now) else None,
+        lost=_lost(job, attempts) if is_lost(job, now) else None,
         best=job.best,
         best_text=best_words(job.best) if job.best else None,
         model=f"{job.model_name}, version {job.model_version}" if job.model_version else None,
@@ -104,6 +110,9 @@ def job_page_view(db: Session, job: JobRow) -> JobPageView:
         finished_at=job.finished_at,
         took=took(job),
         is_final=job.status in FINAL,
+        can_pause=job.status in MOVES[Verb.PAUSE],
+        can_resume=job.status in MOVES[Verb.RESUME],
+        can_retry=job.status in MOVES[Verb.RETRY],
     )
 
 
@@ -129,7 +138,7 @@ def _queue_note(job: JobRow) -> str | None:
     if job.status != JobStatus.QUEUED:
         return None
     if job.attempt:
-        return f"Attempt {job.attempt + 1} of {job.max_attempts} follows."
+        return f"Attempt {job.attempt + 1} follows."
     return "It waits for a worker."
 
 
@@ -144,13 +153,16 @@ def _error(job: JobRow) -> ErrorCard | None:
     )
 
 
-def _lost(job: JobRow) -> LostCard:
-    tries = f"attempt {job.attempt} of {job.max_attempts}"
+def _lost(job: JobRow, attempts: Sequence[AttemptRow]) -> LostCard:
+    """Attempts that were handed back, and those before a retry, are not counted."""
+    counted = [a for a in attempts if a.outcome in FAULTY and a.number > job.granted_after]
+    number = len(counted) + 1
+    tries = f"attempt {number} of {job.max_attempts}"
     back = f"It will go back to the queue; this was {tries}."
     end = f"This was {tries}, the last one: the job will be marked as failed."
     return LostCard(
         limit=words.duration(get_settings().lease_s),
-        next=back if job.attempt < job.max_attempts else end,
+        next=back if number < job.max_attempts else end,
     )
 
 

@@ -9,15 +9,11 @@ from sqlalchemy.orm import Session
 
 from services.dashboard.views import words
 from shared.config import get_settings
-from shared.db.jobs import JobStore
+from shared.db.queue import QueueStore, Standing
 from shared.db.tables import JobRow
-from shared.jobs.states import FINAL, LEASED, TRANSITIONS, JobStatus
+from shared.jobs.states import FINAL, LEASED, MOVES, JobStatus, Verb
 
-CANCELLABLE = frozenset(
-    status
-    for status, after in TRANSITIONS.items()
-    if after & {JobStatus.CANCELLING, JobStatus.CANCELLED} and status is not JobStatus.CANCELLING
-)
+SOON_S = 5.0  # a wait that is not worth a number
 
 
 class RowView(BaseModel):
@@ -61,7 +57,7 @@ BLANK = RowView(
 """What the script fills for a job that was not there when the page was made."""
 
 
-def row_view(job: JobRow, queue_position: int | None, now: datetime) -> RowView:
+def row_view(job: JobRow, standing: Standing | None, now: datetime) -> RowView:
     status = words.LOST if is_lost(job, now) else job.status
     return RowView(
         id=job.id,
@@ -74,17 +70,17 @@ def row_view(job: JobRow, queue_position: int | None, now: datetime) -> RowView:
         icon=words.ICONS[status],
         fraction=job.progress["fraction"],
         percent=words.percent(job.progress["fraction"]),
-        eta=eta(job, queue_position, now),
+        eta=eta(job, standing, now),
         detail=" · ".join(_details(job)),
         worker=job.worker,
         heartbeat_at=heartbeat_at(job),
-        can_cancel=job.status in CANCELLABLE,
+        can_cancel=job.status in MOVES[Verb.CANCEL],
     )
 
 
 def rows_of(db: Session, jobs: Sequence[JobRow]) -> list[RowView]:
-    now, store = datetime.now(UTC), JobStore(db)
-    return [row_view(job, store.queue_position(job), now) for job in jobs]
+    now, standings = datetime.now(UTC), QueueStore(db).standings(jobs)
+    return [row_view(job, standings.get(job.id), now) for job in jobs]
 
 
 def heartbeat_at(job: JobRow) -> datetime | None:
@@ -98,15 +94,22 @@ def is_lost(job: JobRow, now: datetime) -> bool:
     return job.lease_until is not None and job.lease_until < now
 
 
-def eta(job: JobRow, queue_position: int | None, now: datetime) -> str:
+def eta(job: JobRow, standing: Standing | None, now: datetime) -> str:
     if job.status in FINAL:
         return took(job)
-    if queue_position is not None:
-        return f"#{queue_position} in queue"
+    if standing is not None:
+        return _place(standing)
     if job.status != JobStatus.RUNNING or is_lost(job, now):
         return words.NONE
     left_s = job.progress["eta_s"]
     return "estimating" if left_s is None else f"~{words.duration(left_s)}"
+
+
+def _place(standing: Standing) -> str:
+    place = f"#{standing.position} in queue"
+    if standing.starts_in_s is None or standing.starts_in_s < SOON_S:
+        return place
+    return f"{place}, ~{words.duration(standing.starts_in_s)}"
 
 
 def took(job: JobRow) -> str:

@@ -204,7 +204,8 @@ def test_a_job_has_every_field_of_the_contract(client: TestClient) -> None:
 
     assert set(job) >= {
         *("id", "object", "name", "status", "status_reason", "spec", "seed", "dataset_id"),
-        *("created_at", "queued_at", "started_at", "finished_at", "queue_position", "progress"),
+        *("created_at", "queued_at", "started_at", "finished_at", "queue_position", "starts_in_s"),
+        "progress",
         *("best", "latest", "attempts", "error", "model", "weights_sha256", "kernel", "urls"),
     }
     assert set(job["progress"]) == {

@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
-from shared.db.leases import BACKOFF_S, MAX_BACKOFF_S, LeaseStore
+from shared.db.leases import LeaseStore, backoff_s
 from shared.db.tables import AttemptRow, JobRow
 from shared.jobs.errors import LeaseLost
-from shared.jobs.states import JobStatus
+from shared.jobs.states import JobStatus, Verb
 from shared.sweeper import sweep
 from tests.integration.db.conftest import Enqueue
 from tests.integration.seeding import (
@@ -25,6 +25,7 @@ from tests.integration.seeding import (
     fail,
     job_row,
     save,
+    settings,
     settle,
     succeed,
     write_curve,
@@ -143,7 +144,7 @@ def test_a_renewal_extends_the_lease_and_tells_the_wish_of_the_user(enqueue: Enq
     with transaction() as db:
         assert LeaseStore(db).renew(job.id, 1, 60) == JobStatus.RUNNING
     with transaction() as db:
-        JobStore(db).cancel(job.id)
+        JobStore(db).act(job.id, Verb.CANCEL)
     with transaction() as db:
         assert LeaseStore(db).renew(job.id, 1, 60) == JobStatus.CANCELLING
 
@@ -230,10 +231,11 @@ def test_a_job_whose_worker_is_lost_waits_again_but_not_at_once(enqueue: Enqueue
     assert rescue() == 1
 
     job = job_row(job_id)
-    assert (job.status, job.status_reason) == ("queued", "lost its worker gone")
+    reason = "attempt 1 lost its worker gone; try 2 of 3 follows in 2 s"
+    assert (job.status, job.status_reason, job.error) == ("queued", reason, None)
     assert (job.worker, job.lease_until, job.dispatched_at) == (None, None, None)
     wait_s = (job.not_before - datetime.now(UTC)).total_seconds()
-    assert BACKOFF_S - 1 < wait_s <= BACKOFF_S
+    assert 1 < wait_s <= 2
     assert claim() is None
     [attempt] = attempts(job_id)
     assert attempt.outcome == "lost"
@@ -250,8 +252,14 @@ def test_each_loss_doubles_the_wait_up_to_a_bound(enqueue: Enqueue) -> None:
         waits.append((job_row(job_id).not_before - datetime.now(UTC)).total_seconds())
         execute("UPDATE jobs SET not_before = now()")
 
-    expected = [min(BACKOFF_S * 2**n, MAX_BACKOFF_S) for n in range(8)]
-    assert waits == pytest.approx(expected, abs=1.0)
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 60, 60, 60], abs=1.0)
+
+
+def test_the_operator_chooses_the_first_wait_and_the_longest(seeded: None) -> None:
+    with settings(retry_base_s="0.5", retry_cap_s="3"):
+        waits = [backoff_s(num_tries) for num_tries in (1, 2, 3, 4, 5, 100)]
+
+    assert waits == [0.5, 1.0, 2.0, 3.0, 3.0, 3.0]
 
 
 def test_a_job_that_lost_all_its_attempts_fails_and_says_why(enqueue: Enqueue) -> None:
@@ -267,7 +275,7 @@ def test_a_job_that_lost_all_its_attempts_fails_and_says_why(enqueue: Enqueue) -
     assert job.finished_at is not None
     assert job.error is not None
     assert (job.error["code"], job.error["class"]) == ("lost_worker", "infra")
-    assert "2 times" in job.error["message"]
+    assert "2 of 2" in job.error["message"]
     assert "second" in job.error["message"]
     assert [attempt.outcome for attempt in attempts(job_id)] == ["lost", "lost"]
 
@@ -285,7 +293,7 @@ def test_a_job_that_was_to_be_cancelled_is_when_its_worker_is_lost(enqueue: Enqu
     [job_id] = enqueue()
     claimed()
     with transaction() as db:
-        JobStore(db).cancel(job_id)
+        JobStore(db).act(job_id, Verb.CANCEL)
     let_leases_expire()
     rescue()
 
@@ -311,7 +319,8 @@ def test_a_rescue_is_told_in_the_events(enqueue: Enqueue) -> None:
     with transaction() as db:
         last = EventStore(db).last(job_id, 1)[0]
 
-    assert last.data == {"status": "queued", "reason": "lost its worker gone"}
+    reason = "attempt 1 lost its worker gone; try 2 of 3 follows in 2 s"
+    assert last.data == {"status": "queued", "reason": reason}
 
 
 def test_sweepers_at_once_rescue_each_job_once(enqueue: Enqueue, redis_url: str) -> None:
@@ -330,7 +339,7 @@ def test_a_cancellation_and_a_claim_at_once_agree(enqueue: Enqueue) -> None:
     def cancel(job_id: str) -> str:
         together.wait()
         with transaction() as db:
-            return JobStore(db).cancel(job_id).status
+            return JobStore(db).act(job_id, Verb.CANCEL).status
 
     def take(_: str) -> JobRow | None:
         together.wait()

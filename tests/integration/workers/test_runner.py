@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+import torch
 from sqlalchemy import text
 
 from shared.db.checkpoints import CheckpointStore
@@ -11,12 +12,17 @@ from shared.db.counters import CounterStore
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
+from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore
 from shared.db.models import ModelStore
 from shared.db.tables import JobRow
+from shared.jobs.states import Verb
 from tests.integration.workers.conftest import Submit, job_row
+from workers.faults import explain
 from workers.lease import Heart
-from workers.runner import explain, run_next
+from workers.recorder import Recorder
+from workers.runner import run_next
+from workers.training.loop import Step
 
 Finished = Callable[..., JobRow]
 
@@ -175,6 +181,10 @@ def test_a_loss_that_is_not_finite_fails_the_job_and_says_what_to_change(
     assert (job.error["code"], job.error["class"]) == ("loss_not_finite", "user")
     assert "lower learning rate than 1000" in job.error["message"]
     assert "clip_norm" in job.error["message"]
+    assert "in a batch of the records" in job.error["message"]
+    details = job.error["details"]
+    assert len(set(details["records"])) == len(details["records"]) == 8
+    assert details["grad_norm_before"] is None or details["grad_norm_before"] > 0
     assert job.attempt == 1
 
 
@@ -199,11 +209,115 @@ def test_damaged_data_fails_the_job_as_a_fault_of_the_data(submit: Submit, heart
     assert (job.status, job.error["code"], job.error["class"]) == ("failed", "corrupt_blob", "data")
 
 
-def test_memory_that_ran_out_is_explained(database_url: str) -> None:
-    error = explain(MemoryError("cannot allocate"))
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (MemoryError("Unable to allocate 7.45 GiB for an array"), "7.45 GiB"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "2.00 GiB"),
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1073741824 bytes."
+            ),
+            "1.02e+03 MiB",
+        ),
+    ],
+)
+def test_memory_that_ran_out_is_told_with_what_was_asked_for(error: Exception, asked: str) -> None:
+    fault = explain(error, 2**21)
 
-    assert (error.code, error.cls) == ("out_of_memory", "resource")
-    assert "batch_size" in error.message
+    assert (fault.code, fault.cls) == ("out_of_memory", "resource")
+    assert f"asked for {asked}" in fault.message
+    assert "2 MiB" in fault.message
+    assert "batch_size" in fault.message
+
+
+def broken_once(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
+    """Raise at the step with this number, the first time that it is taken."""
+    original = Recorder.step
+    raised: list[int] = []
+
+    def step(self: Recorder, step: Step) -> None:
+        original(self, step)
+        if step.number == number and not raised:
+            raised.append(number)
+            raise error
+
+    monkeypatch.setattr(Recorder, "step", step)
+
+
+def test_a_fault_of_the_machine_is_tried_again_from_the_last_checkpoint(
+    submit: Submit, heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm, job_id = submit(), submit(max_attempts=2)
+    run_next(heart)
+    broken_once(monkeypatch, 11, OSError(5, "Input/output error"))
+    run_next(heart)
+
+    job = job_row(job_id)
+    assert (job.status, job.error) == ("queued", None)
+    assert job.status_reason is not None
+    assert "OSError" in job.status_reason
+    assert "try 2 of 2 follows in 2 s" in job.status_reason
+    run_next(heart)
+    assert job_row(job_id).attempt == 1  # its time has not come
+    with transaction() as db:
+        db.execute(text("UPDATE jobs SET not_before = now()"))
+    run_next(heart)
+    job = job_row(job_id)
+    assert (job.status, job.weights_sha256) == ("succeeded", job_row(calm).weights_sha256)
+    with transaction() as db:
+        attempts = JobStore(db).attempts([job_id])[job_id]
+    assert [(a.outcome, a.resumed_from_step) for a in attempts] == [
+        ("failed", None),
+        ("succeeded", 8),
+    ]
+
+
+def test_the_last_attempt_that_the_machine_fails_fails_the_job(
+    submit: Submit, heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit(max_attempts=1)
+    broken_once(monkeypatch, 3, OSError(5, "Input/output error"))
+    run_next(heart)
+
+    job = job_row(job_id)
+    assert job.error is not None
+    assert (job.status, job.error["class"]) == ("failed", "infra")
+    assert "1 of 1" in job.error["message"]
+
+
+def test_memory_that_ran_out_is_not_tried_again(
+    submit: Submit, heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit(max_attempts=5)
+    broken_once(monkeypatch, 3, MemoryError("Unable to allocate 7.45 GiB"))
+    run_next(heart)
+
+    job = job_row(job_id)
+    assert job.error is not None
+    assert (job.status, job.error["code"], job.attempt) == ("failed", "out_of_memory", 1)
+
+
+def test_the_time_of_earlier_attempts_counts_and_a_retry_grants_it_anew(
+    submit: Submit, heart: Heart
+) -> None:
+    job_id = submit(resources={"max_runtime_s": 1000})
+    with transaction() as db:
+        assert LeaseStore(db).claim("gone", "cpu", 30) is not None
+        db.execute(text("UPDATE attempts SET started_at = now() - interval '2000 s'"))
+        db.execute(text("UPDATE jobs SET lease_until = now() - interval '1 s'"))
+        LeaseStore(db).rescue_expired()
+        db.execute(text("UPDATE jobs SET not_before = now()"))
+    run_next(heart)
+    job = job_row(job_id)
+    assert job.error is not None
+    assert job.error["code"] == "max_runtime_exceeded"
+
+    with transaction() as db:
+        JobStore(db).act(job_id, Verb.RETRY)
+    run_next(heart)
+
+    assert job_row(job_id).status == "succeeded"
 
 
 def test_an_empty_queue_is_a_quiet_end(heart: Heart) -> None:

@@ -15,6 +15,7 @@ from shared.db.jobs import JobStore
 from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore
 from shared.jobs.errors import LeaseLost
+from shared.jobs.states import Verb
 from tests.integration.workers.conftest import Submit, job_row
 from workers import lease as lease_module
 from workers.lease import Heart, Lease
@@ -41,7 +42,7 @@ def test_a_cancelled_job_stops_and_keeps_its_checkpoint(
 ) -> None:
     def cancel(job_id: str) -> None:
         with transaction() as db:
-            JobStore(db).cancel(job_id)
+            JobStore(db).act(job_id, Verb.CANCEL)
         heart.beat()
 
     job_id = submit(training=LONG)
@@ -80,6 +81,42 @@ def test_a_released_job_goes_on_where_it_stopped_and_ends_with_the_same_weights(
     assert (first.outcome, second.resumed_from_step) == ("released", num_steps)
     for name in ("train/loss", "val/loss"):
         assert curve(released, name) == curve(calm, name)
+
+
+@pytest.mark.parametrize(("first", "then"), [(Verb.PAUSE, Verb.RESUME), (Verb.CANCEL, Verb.RETRY)])
+@pytest.mark.parametrize("num_steps", [3, 8])
+def test_a_job_stopped_by_its_user_goes_on_exactly(
+    submit: Submit,
+    heart: Heart,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Verb,
+    then: Verb,
+    num_steps: int,
+) -> None:
+    def stop(job_id: str) -> None:
+        with transaction() as db:
+            JobStore(db).act(job_id, first)
+        heart.beat()
+
+    stopping = {"early_stopping": {"metric": "val/loss", "patience": 1, "mode": "min"}}
+    wanted = {"network": {"dropout": 0.2}, "training": stopping}
+    calm = submit(**wanted)
+    run_next(heart)
+    stopped = submit(**wanted)
+    with monkeypatch.context() as patch:
+        at_step(patch, num_steps, stop)
+        run_next(heart)
+    assert job_row(stopped).status == {"pause": "paused", "cancel": "cancelled"}[first]
+
+    with transaction() as db:
+        JobStore(db).act(stopped, then)
+    run_next(heart)
+
+    job = job_row(stopped)
+    assert (job.status, job.weights_sha256) == ("succeeded", job_row(calm).weights_sha256)
+    assert curve(stopped, "val/loss") == curve(calm, "val/loss")
+    with transaction() as db:
+        assert JobStore(db).attempts([stopped])[stopped][1].resumed_from_step == num_steps
 
 
 def curve(job_id: str, name: str) -> list[tuple[int, float]]:

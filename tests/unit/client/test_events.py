@@ -60,7 +60,7 @@ def test_a_lost_connection_goes_on_after_the_last_event_seen(
 ) -> None:
     lost = Answer(breaks_off=True)
     stub.on("GET", STREAM, event_stream(QUEUED, METRIC), lost, event_stream(SUCCEEDED))
-    stub.on("GET", "/v1/jobs/job_1", job_json("running"))
+    stub.on("GET", "/v1/jobs/job_1", job_json("running"), job_json("succeeded"))
 
     events = list(client.stream("job_1"))
 
@@ -68,6 +68,20 @@ def test_a_lost_connection_goes_on_after_the_last_event_seen(
     marks = [request.headers.get("Last-Event-ID") for request in stub.asked("GET", STREAM)]
     assert marks == [None, "evt_2", "evt_2"]
     assert pauses[0] == PAUSES_S[0]
+
+
+def test_a_failure_that_was_tried_again_does_not_end_the_stream(
+    stub: Stub, client: UnrollClient
+) -> None:
+    failed = ("evt_2", "status", {"status": "failed"})
+    stub.on("GET", STREAM, event_stream(QUEUED, failed, SUCCEEDED))
+    stub.on("GET", "/v1/jobs/job_1", job_json("running"), job_json("succeeded"))
+
+    assert [event.data for event in client.stream("job_1")] == [
+        {"status": "queued"},
+        {"status": "failed"},
+        {"status": "succeeded"},
+    ]
 
 
 def test_a_stream_can_begin_after_an_event(stub: Stub, client: UnrollClient) -> None:
