@@ -111,14 +111,18 @@ def checkpoint_inside(megabytes: int) -> None:
     started = time.perf_counter()
     with transaction() as db:
         blob_id = BlobStore(db).write(pack(found)).id
-    print(megabytes / (time.perf_counter() - started), most_mib() - before, sep="\n")
+    say(megabytes / (time.perf_counter() - started), most_mib() - before)
     before = most_mib()
     started = time.perf_counter()
     with transaction() as db:
         again = unpack(BlobStore(db).read_checked(blob_id))
     rate = megabytes / (time.perf_counter() - started)
     assert torch.equal(again.tensors["exp_avg"], tensors["exp_avg"])
-    print(rate, most_mib() - before - 3 * 4 * size / MIB, sep="\n")
+    say(rate, most_mib() - before - 3 * 4 * size / MIB)
+
+
+def say(*numbers: float) -> None:
+    sys.stdout.writelines(f"{number}\n" for number in numbers)
 
 
 def most_mib() -> float:
