@@ -8,6 +8,7 @@ curve       a curve of a million points, drawn in 500
 """
 
 import argparse
+import math
 import os
 import resource
 import statistics
@@ -110,14 +111,18 @@ def checkpoint_inside(megabytes: int) -> None:
     started = time.perf_counter()
     with transaction() as db:
         blob_id = BlobStore(db).write(pack(found)).id
-    print(megabytes / (time.perf_counter() - started), most_mib() - before, sep="\n")
+    say(megabytes / (time.perf_counter() - started), most_mib() - before)
     before = most_mib()
     started = time.perf_counter()
     with transaction() as db:
         again = unpack(BlobStore(db).read_checked(blob_id))
     rate = megabytes / (time.perf_counter() - started)
     assert torch.equal(again.tensors["exp_avg"], tensors["exp_avg"])
-    print(rate, most_mib() - before - 3 * 4 * size / MIB, sep="\n")
+    say(rate, most_mib() - before - 3 * 4 * size / MIB)
+
+
+def say(*numbers: float) -> None:
+    sys.stdout.writelines(f"{number}\n" for number in numbers)
 
 
 def most_mib() -> float:
@@ -139,7 +144,7 @@ def metrics(seconds: float) -> list[Row]:
     steps = fit(plan.training, None)
     for _ in range(20):
         next(steps)  # kernels are compiled at their first use
-    per_step = -(-POINTS_PER_S // round(rate_of(steps, 3.0, lambda step: None)))
+    per_step = math.ceil(POINTS_PER_S * timed(steps, 3.0, lambda step: None)[0])
     names = [f"benchmark/{index}" for index in range(max(0, per_step - 3))]
 
     def record(step: Step) -> None:
@@ -147,27 +152,30 @@ def metrics(seconds: float) -> list[Row]:
         recorder.metrics(dict.fromkeys(names, 0.5), step.number, 0.0)
 
     with Heart("benchmark", "cpu").holding(recorder.lease):
-        rates = [
-            (rate_of(steps, SEGMENT_S, lambda step: None), rate_of(steps, SEGMENT_S, record))
+        pairs = [
+            (timed(steps, SEGMENT_S, lambda step: None), timed(steps, SEGMENT_S, record))
             for _ in range(max(1, round(seconds / 2 / SEGMENT_S)))
         ]
     recorder.flush()
-    lost = 1 - statistics.median(on / off for off, on in rates)
-    written = statistics.median(on for _, on in rates) * (len(names) + 3)
+    wall, own = (statistics.median(on[i] / off[i] - 1 for off, on in pairs) for i in (0, 1))
+    written = (len(names) + 3) / statistics.median(on[0] for _, on in pairs)
     return [
         ("points written beside a training", f"{written:,.0f} a second", f"{POINTS_PER_S:,}"),
-        ("training slower by", f"{lost:.1%}", "2 %"),
-        ("the training", f"{statistics.median(off for off, _ in rates):.0f} steps/s", ""),
+        ("a step takes longer by", f"{wall:+.1%}", "2 %"),
+        ("the training thread works more by", f"{own:+.1%}", "2 %"),
+        ("the training", f"{1 / statistics.median(off[0] for off, _ in pairs):.0f} steps/s", ""),
     ]
 
 
-def rate_of(steps: Iterator[Step], seconds: float, act: Callable[[Step], None]) -> float:
-    """Steps a second of process-wide time, what `act` costs included."""
-    started, count = time.perf_counter(), 0
+def timed(
+    steps: Iterator[Step], seconds: float, act: Callable[[Step], None]
+) -> tuple[float, float]:
+    """Seconds a step, by the clock and of this thread's processor time, what `act` costs included."""
+    started, worked, count = time.perf_counter(), time.thread_time(), 0
     while (elapsed := time.perf_counter() - started) < seconds:
         act(next(steps))
         count += 1
-    return count / elapsed
+    return elapsed / count, (time.thread_time() - worked) / count
 
 
 def curve() -> list[Row]:

@@ -35,6 +35,13 @@ class Pending:
         self.steps = self.steps[:num_steps]
         self.losses, self.norms = self.losses[:num_steps], self.norms[:num_steps]
 
+    def newest(self) -> dict[str, float]:
+        """The last of the measured values, by name."""
+        found: dict[str, float] = {}
+        for values, *_ in self.measured:
+            found.update(values)
+        return found
+
     def curves(self, steps_per_epoch: int) -> list[Curve]:
         """All points by name, each curve in the order of its steps."""
         return [*self._of_steps(steps_per_epoch), *self._of_measured()]

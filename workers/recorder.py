@@ -56,9 +56,8 @@ class Recorder:
             self._flush(self.behind.start)
 
     def metrics(self, metrics: dict[str, float], step: int, epoch: float) -> None:
-        """Values of one evaluation."""
+        """Values of one evaluation; `latest` has them after the next flush."""
         self.pending.measured.append((metrics, step, epoch, time.time()))
-        self.latest |= {name: _json(value) for name, value in metrics.items()}
 
     def epoch_ended(self) -> None:
         now = time.monotonic()
@@ -77,6 +76,7 @@ class Recorder:
     def _flush(self, run: Callable[[Callable[[], None]], None]) -> None:
         bad = self._drain_steps()
         pending, self.pending = self.pending, Pending()
+        self.latest |= {name: _json(value) for name, value in pending.newest().items()}
         progress = self.progress() if bad is None else {**self.progress(), "step": bad.number}
         run(partial(self._write, pending, progress, dict(self.latest), self.best))
         if bad is not None:

@@ -6,6 +6,7 @@ and the bytes by which this process grew at the most while the stage lasted.
 
 import ctypes
 import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ def forget_peak(pid: int | str = "self") -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+def say(stage: str, num_bytes: int) -> None:
+    sys.stdout.write(f"{stage} {num_bytes}\n")
+
+
 def measured(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
     """The same work; it says by how much memory grew."""
 
@@ -45,7 +50,7 @@ def measured(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         before = resident("VmRSS")
         forget_peak()
         result = work(*args, **options)
-        print(stage, resident("VmHWM") - before, flush=True)  # noqa: T201
+        say(stage, resident("VmHWM") - before)
         return result
 
     return run
@@ -64,7 +69,7 @@ def main() -> None:
     with transaction() as db:
         row = ModelStore(db).version("large")
     model = measured("load", load)(row.name, row.version)
-    print("weights", model.num_bytes)  # noqa: T201
+    say("weights", model.num_bytes)
 
 
 if __name__ == "__main__":
