@@ -14,7 +14,12 @@ from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.gru import run_gru
 from shared.nn.kernels.limits import gru_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.vendor import run_simple
-from shared.nn.kernels.whole import last, suits_loops, suits_walking
+from shared.nn.kernels.whole import (
+    last,
+    suits_loops,
+    suits_loops_without_gradient,
+    suits_walking,
+)
 from shared.nn.spec import GruSpec
 
 
@@ -44,6 +49,12 @@ class GruCell(Cell):
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         if suits_loops(x_BTI) and self.hidden_size <= gru_compiles_up_to(self.spec):
             return self._compiled(x_BTI, state, None)
+        if not self.spec.reset_after and suits_loops_without_gradient(x_BTI):
+            from shared.nn.kernels.reset_before_compiled import run_reset_before
+
+            own = (self.weight_ih, self.weight_hh, self.bias_ih + self.bias_hh)
+            h_BTH = run_reset_before(x_BTI, state[0], own)
+            return h_BTH, last(h_BTH)
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         is_vendors = x_BTI.is_cuda or not torch.is_grad_enabled()  # ours wins in training
         if is_vendors and self.spec.reset_after:

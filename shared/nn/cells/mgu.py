@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.kernels.mgu import run_mgu
-from shared.nn.kernels.whole import last, suits_walking
+from shared.nn.kernels.whole import last, suits_loops_without_gradient, suits_walking
 from shared.nn.spec import MguSpec
 
 
@@ -37,6 +37,10 @@ class MguCell(Cell):
             from shared.nn.kernels.gpu.gru import run_walked_gru  # no Triton without CUDA
 
             h_BTH = run_walked_gru(x_BTI, state[0], weights)
+        elif suits_loops_without_gradient(x_BTI):
+            from shared.nn.kernels.reset_before_compiled import run_reset_before
+
+            h_BTH = run_reset_before(x_BTI, state[0], weights)
         else:
             h_BTH = run_mgu(x_BTI, state[0], weights)
         return h_BTH, last(h_BTH)

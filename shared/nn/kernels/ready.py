@@ -1,5 +1,7 @@
 """Compiling what can be compiled before anybody waits for it; for a process to call as it starts."""
 
+import math
+
 from shared.nn.kernels.limits import has_compiler
 
 
@@ -11,6 +13,8 @@ def warm_up() -> float:
         gru_compiled,
         lstm_compiled,
         lstm_norm_compiled,
+        reset_before_compiled,
     )  # numba takes a second
 
-    return lstm_compiled.warm() + lstm_norm_compiled.warm() + gru_compiled.warm()
+    loops = (lstm_compiled, lstm_norm_compiled, gru_compiled, reset_before_compiled)
+    return math.fsum(each.warm() for each in loops)

@@ -15,7 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from shared.nn.kernels.limits import WALKED_UP_TO, has_triton
+from shared.nn.kernels.limits import WALKED_UP_TO, has_compiler, has_triton
 
 Backward = TypeVar("Backward", bound=Callable[..., Any])
 
@@ -45,6 +45,11 @@ def input_share(x_BTI: Tensor, weight_GI: Tensor, bias_G: Tensor | None) -> Tens
 def suits_loops(x: Tensor) -> bool:
     """Whether compiled loops can work on it: in main memory, in a type that BLAS knows."""
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def suits_loops_without_gradient(x: Tensor) -> bool:
+    """Whether compiled loops that know no derivative can work on it."""
+    return suits_loops(x) and has_compiler() and not torch.is_grad_enabled()
 
 
 def suits_triton(x: Tensor, weight: Tensor) -> bool:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from shared.nn.cells.base import CellOptions
+from shared.nn.cells.registry import build_cell
 from shared.nn.kernels import gru_compiled, ready
 from shared.nn.kernels.elman import ElmanSequence, run_elman
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
@@ -23,6 +25,7 @@ from shared.nn.kernels.mgu import MguSequence
 from shared.nn.kernels.ready import warm_up
 from shared.nn.kernels.scan import Scan
 from shared.nn.kernels.vendor import run_sigmoid
+from shared.nn.spec import GruSpec, MguSpec
 
 T, B, H = 4, 3, 2
 ROOT = Path(__file__).parents[3]
@@ -158,6 +161,27 @@ def test_compiled_loops_in_float32_equal_torch_operations(name: str, num_threads
     torch.set_num_threads(before)
 
     torch.testing.assert_close(results[0], results[1], atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("num_threads", [1, 3])
+@pytest.mark.parametrize("cell", [GruSpec(reset_after=False), MguSpec()], ids=["gru", "mgu"])
+def test_without_gradients_a_loop_of_its_own_equals_the_plain_cell(
+    cell: GruSpec | MguSpec, num_threads: int, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(8)
+    network = build_cell(cell, 5, 33, CellOptions()).to(dtype)
+    x_BTI, state = torch.randn(7, 9, 5, dtype=dtype), (torch.randn(7, 33, dtype=dtype),)
+    plain_BTH, (plain_BH,) = network.unroll(x_BTI, state)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    with torch.no_grad():
+        h_BTH, (h_BH,) = network(x_BTI, state)
+    torch.set_num_threads(before)
+
+    torch.testing.assert_close(h_BTH, plain_BTH.detach(), atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(h_BH, plain_BH.detach(), atol=2e-6, rtol=1e-5)
 
 
 def test_gates_far_from_zero_saturate() -> None:
