@@ -93,8 +93,8 @@ class TooManyQueued(Fact):
 
     def __init__(self, cap: int) -> None:
         super().__init__(
-            f"{cap} jobs wait already, the most that one key may have waiting. Try again when "
-            "some have started, or cancel some."
+            f"No more jobs may wait: one key may have {cap} waiting job{'s' if cap > 1 else ''}. Try "
+            "again when some have started, or cancel some."
         )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from shared.db.tables import JobRow
 from shared.jobs.errors import ErrorClass, JobError
 from shared.jobs.resolve import Estimate
 from shared.jobs.spec import JobSpec
-from shared.jobs.states import JobStatus
+from shared.jobs.states import JobStatus, Verb
 
 EPOCHS, STEPS_PER_EPOCH = 50, 60
 WORKER, DEVICE = "gpu-0", "cuda:0"
@@ -112,6 +112,39 @@ def fail(job_id: str, message: str, code: str = "loss_not_finite") -> None:
         job = JobStore(db).lock(job_id)
         job.error = JobError(code, ErrorClass.USER, message).to_json()
         LeaseStore(db).settle(job, JobStatus.FAILED, "failed")
+
+
+def act(job_id: str, verb: Verb) -> None:
+    """Say a verb as a person does, elsewhere than on the page."""
+    with transaction() as db:
+        JobStore(db).act(job_id, verb)
+
+
+def stop(job_id: str, status: JobStatus) -> None:
+    """Let the worker do what it was asked for: paused or cancelled."""
+    with transaction() as db:
+        LeaseStore(db).settle(JobStore(db).lock(job_id), status, str(status))
+
+
+LIVES: dict[JobStatus, tuple[Callable[[str], None], ...]] = {
+    JobStatus.QUEUED: (),
+    JobStatus.RUNNING: (start,),
+    JobStatus.CANCELLING: (start, lambda job_id: act(job_id, Verb.CANCEL)),
+    JobStatus.PAUSING: (start, lambda job_id: act(job_id, Verb.PAUSE)),
+    JobStatus.PAUSED: (lambda job_id: act(job_id, Verb.PAUSE),),
+    JobStatus.SUCCEEDED: (start, finish),
+    JobStatus.FAILED: (start, lambda job_id: fail(job_id, "The loss became NaN at step 812.")),
+    JobStatus.CANCELLED: (lambda job_id: act(job_id, Verb.CANCEL),),
+}
+"""What happens to a job until it stands there."""
+
+
+def a_job_in(status: JobStatus, name: str = "names-bilstm") -> str:
+    """The id of a job in this state."""
+    job_id = a_job(name)
+    for happen in LIVES[status]:
+        happen(job_id)
+    return job_id
 
 
 def silence_worker(job_id: str, for_s: float = 65) -> None:

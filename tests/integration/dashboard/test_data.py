@@ -1,7 +1,5 @@
 """What pages fetch: cheap when nothing changed, complete when something did, closed to strangers."""
 
-from collections.abc import Iterator
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -11,26 +9,8 @@ from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from tests.browser import building
 from tests.conftest import forget_settings
+from tests.integration.dashboard.conftest import KEY, OUR_PAGE
 from tests.integration.seeding import execute
-
-OUR_PAGE = {"Sec-Fetch-Site": "same-origin", "X-Unroll-Page": "1"}
-KEY = "a-key-of-this-test"
-
-
-@pytest.fixture
-def client(database_url: str) -> TestClient:
-    from services.api.app import create_app
-
-    return TestClient(create_app(), base_url="http://unroll.test", follow_redirects=False)
-
-
-@pytest.fixture
-def guarded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """The same, with keys configured."""
-    monkeypatch.setenv("UNROLL_API_KEYS", KEY)
-    forget_settings()
-    yield client
-    monkeypatch.undo()
 
 
 def test_an_unchanged_list_is_answered_304(client: TestClient) -> None:

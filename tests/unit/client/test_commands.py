@@ -223,12 +223,6 @@ def test_a_dry_run_shows_what_a_job_would_cost(stub: Stub, unroll: Unroll) -> No
     assert unroll(*SUBMIT, "--dry-run", "--watch").code == 2
 
 
-def test_cancel_prints_the_new_status(stub: Stub, unroll: Unroll) -> None:
-    stub.on("POST", f"{JOB}/cancel", job_json("cancelling"))
-
-    assert unroll("cancel", "job_1").out == "id\tjob_1\nstatus\tcancelling\n"
-
-
 def test_upload_prints_the_id_and_sends_the_options(
     stub: Stub, unroll: Unroll, tmp_path: Path
 ) -> None:
