@@ -8,6 +8,7 @@ import socket
 import threading
 
 import torch
+from billiard.util import get_logger as multiprocessing_logger
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -42,6 +43,7 @@ class Process:
 def _log_our_way(**_: object) -> None:
     settings = get_settings()
     configure_logging(settings.log_level, as_json=settings.log_json)
+    multiprocessing_logger().propagate = True  # else it writes lines of its own form to stderr
 
 
 @worker_process_init.connect

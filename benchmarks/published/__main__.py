@@ -23,6 +23,11 @@ from services.client.client import UnrollClient
 from services.standalone import Standalone, StandaloneOptions
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def bound_of(goal: Goal, folder: Path) -> tuple[Bound, str]:
     """What the row has to reach, and where that comes from if the goal does not say."""
     if goal.bound is not None:
@@ -38,7 +43,7 @@ def train(goal: Goal, client: UnrollClient, folder: Path) -> Result:
     job = client.wait(client.submit({**spec, "dataset": goal.dataset or goal.task}).id)
     assert job.finished_at is not None
     if job.error is not None:
-        print(f"{goal.name} {job.status}: {job.error.message}", file=sys.stderr)
+        sys.stderr.write(f"{goal.name} {job.status}: {job.error.message}\n")
     seconds = (job.finished_at - job.created_at).total_seconds()
     return Result(goal, bound, job.latest.get(goal.metric), seconds, note)
 
@@ -48,7 +53,7 @@ def run(goals: list[Goal], data: Path, folder: Path, port: int) -> list[Result]:
     options = StandaloneOptions(folder / "state", port=port, inference_port=port + 1)
     uploaded: set[str] = set()
     results: list[Result] = []
-    print("\n".join(HEAD), flush=True)
+    _say("\n".join(HEAD))
     with Standalone(options) as stack, UnrollClient(stack.api_url) as client:
         for goal in goals:
             if not goal.dataset and goal.task not in uploaded:
@@ -56,7 +61,7 @@ def run(goals: list[Goal], data: Path, folder: Path, port: int) -> list[Result]:
                 client.upload(file, name=goal.task, options=SOURCES[goal.task].options)
                 uploaded.add(goal.task)
             results.append(train(goal, client, folder))
-            print(line_of(results[-1]), flush=True)
+            _say(line_of(results[-1]))
     return results
 
 
@@ -69,7 +74,7 @@ def chosen(only: list[str] | None, data: Path) -> list[Goal]:
         if not goal.dataset and not (data / SOURCES[goal.task].needs).exists()
     }
     for task, needs in absent.items():
-        print(f"{task}: {needs} is not there; left out")
+        _say(f"{task}: {needs} is not there; left out")
     return [goal for goal in goals if goal.task not in absent]
 
 

@@ -235,7 +235,7 @@ class JobStore:
         """Of all running jobs together, as their workers last said."""
         rate = func.sum(JobRow.progress["steps_per_s"].as_float())
         query = select(func.coalesce(rate, 0.0)).where(JobRow.status.in_(LEASED))
-        return float(self.db.scalars(query).one())
+        return float(self.db.scalars(query, execution_options=EVERYONES).one())
 
 
 def _changed(sent: dict[str, Any]) -> str:

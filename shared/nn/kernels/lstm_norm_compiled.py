@@ -35,6 +35,7 @@ from shared.nn.kernels.whole import (
     no_mask,
     peephole_gradient,
     recurrent_gradient,
+    without_autocast,
 )
 
 EPSILON = 1e-5  # torch's
@@ -332,8 +333,9 @@ def run_normalised_lstm(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """h_BTH and the last h and c, from W, its gain and b, and U, p, its gain, c's gain and bias."""
     weight_ih, gain_ih, bias = for_input
-    shares_TBG = input_share(x_BTI, weight_ih, None)
-    z_TBG = functional.layer_norm(shares_TBG, gain_ih.shape, gain_ih, bias)
+    with without_autocast(x_BTI):  # normalisation would make much of what is rounded away
+        shares_TBG = input_share(x_BTI.to(weight_ih.dtype), weight_ih, None)
+        z_TBG = functional.layer_norm(shares_TBG, gain_ih.shape, gain_ih, bias)
     keep_BH = no_mask(state[0]) if keep_BH is None else keep_BH
     h_TBH, c_BH = applied(NormalisedSequence, z_TBG, *state, keep_BH, *recurrent)
     return batch_first(h_TBH), (h_TBH[-1].clone(), c_BH)

@@ -15,6 +15,7 @@ from shared.db.checkpoints import CheckpointStore
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
 from shared.db.tables import JobRow
+from shared.jobs.states import Verb
 from tests.integration.workers.commands import wait_for_workers, wake, worker_command
 from tests.integration.workers.conftest import Submit, job_row
 from tests.integration.workers.test_stopping import curve
@@ -98,7 +99,7 @@ def test_a_job_handed_back_and_then_struck_ends_with_the_weights_of_a_calm_one(
 ) -> None:
     wanted: dict[str, Any] = {
         "network": {"cell": "elman", "dropout": 0.2},
-        "training": {"batch_size": 5, "max_steps": 2500, "epochs": 1, "tbptt_steps": 16},
+        "training": {"batch_size": 5, "max_steps": 800, "epochs": 1, "tbptt_steps": 16},
         "resources": TWO,
     }
     calm = submit("pydocs", **wanted)
@@ -119,12 +120,12 @@ def test_a_job_handed_back_and_then_struck_ends_with_the_weights_of_a_calm_one(
     run_next(heart)
 
     assert (released.status, struck.status) == ("queued", "queued")
-    assert struck.status_reason == "lost a process on test-worker"
+    assert str(struck.status_reason).startswith("attempt 2 lost a process on test-worker; try 2")
     with transaction() as db:
         attempts = JobStore(db).attempts([troubled])[troubled]
     outcomes = [(attempt.outcome, attempt.resumed_from_step) for attempt in attempts]
     assert outcomes == [("released", None), ("lost", stopped_at), ("succeeded", stopped_at)]
-    assert 0 < stopped_at < 2500
+    assert 0 < stopped_at < 800
     assert job_row(troubled).weights_sha256 == job_row(calm).weights_sha256
     assert curve(troubled, "train/loss") == curve(calm, "train/loss")
     assert processes() == {}
@@ -135,7 +136,7 @@ def test_a_cancelled_job_stops_on_all_devices_and_keeps_its_checkpoint(
 ) -> None:
     def cancel() -> None:
         with transaction() as db:
-            JobStore(db).cancel(job_id)
+            JobStore(db).act(job_id, Verb.CANCEL)
 
     job_id = submit(network={"cell": "elman"}, training={"epochs": 100_000}, resources=TWO)
     with meanwhile(job_id, 0, cancel):

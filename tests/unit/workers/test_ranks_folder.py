@@ -12,7 +12,7 @@ from workers.ranks_folder import RanksFolder, RanksOrder
 
 
 def test_an_order_is_read_as_it_was_given(tmp_path: Path) -> None:
-    order = RanksOrder("job_1", 2, 30.0, "cpu", "host-1.1", "cpu", 0)
+    order = RanksOrder("job_1", 2, 30.0, "cpu", "host-1.1", "cpu", 0, 2**20)
 
     RanksFolder(tmp_path).give(order)
 
