@@ -82,9 +82,7 @@ class EventStream:
                 for event in self._connected():
                     pauses = list(PAUSES_S)
                     yield event
-                    if event.is_final and self.ended():  # else it was tried again since
-                        return
-                if self.ended():
+                if self.ended():  # no final event says so: the job may have been tried again since
                     return
             except AWAY as fault:
                 if not pauses:

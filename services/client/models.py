@@ -164,7 +164,7 @@ class Event(View):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job ends with this event."""
+        """Whether the job ended with this event; it may have been tried again since."""
         return self.type == "status" and self.data.get("status") in FINAL
 
 

@@ -144,6 +144,53 @@ def test_a_running_job_is_listed_watched_and_cancelled(
     assert again.returncode == 5
 
 
+def test_a_job_is_paused_resumed_tried_again_after_its_cancellation_and_deleted(
+    unroll: Unroll, client: UnrollClient
+) -> None:
+    job_id = unroll("submit", "--dataset", "digits", "--name", "cli-verbs", *ENDLESS).stdout.strip()
+
+    def stands(status: str, attempt: int) -> bool:
+        job = client.job(job_id)
+        trains = job.status != "running" or job.progress.step > 0
+        return (job.status, len(job.attempts), trains) == (status, attempt, True)
+
+    def do(verb: str, then: str, attempt: int) -> Done:
+        done = unroll(verb, job_id)
+        assert done.returncode == 0, done.stderr
+        assert wait_for(lambda: stands(then, attempt), timeout_s=60), client.job(job_id).raw
+        return done
+
+    assert wait_for(lambda: stands("running", 1), timeout_s=60)
+    do("pause", "paused", 1)
+    kept = client.checkpoints(job_id).data[0].step
+    unfit = [unroll("retry", job_id), unroll("rm", job_id)]
+    resumed = do("resume", "running", 2)
+    do("cancel", "cancelled", 2)
+    changed = unroll("set", job_id, "--name", "cli-again", "--json")
+    do("retry", "running", 3)
+    attempts = client.job(job_id).attempts
+    do("cancel", "cancelled", 3)
+    watched = unroll("watch", job_id, "--exit-status")
+    removed, gone = unroll("rm", job_id), unroll("show", job_id)
+
+    assert [done.returncode for done in unfit] == [5, 5]
+    assert "only a job that is cancelled or failed can be tried again" in unfit[0].stderr
+    assert resumed.stdout.startswith(f"id\t{job_id}\nstatus\t")
+    assert json.loads(changed.stdout)["name"] == "cli-again"
+    assert attempts[1].resumed_from_step == kept > 0
+    assert (attempts[2].resumed_from_step or 0) >= kept
+    assert watched.returncode == 11, watched.stderr
+    lines = watched.stdout.splitlines()
+    assert [
+        line for line in lines if line == "paused" or line.startswith(("queued", "cancelled"))
+    ] == [
+        *("queued", "paused", "queued  resumed by the user"),
+        *("cancelled", "queued  tried again by the user", "cancelled"),
+    ]
+    assert (removed.returncode, removed.stderr) == (0, f"{job_id} is deleted.\n")
+    assert gone.returncode == 3
+
+
 def test_what_the_service_refuses_ends_with_the_code_for_it(unroll: Unroll, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"input": "a", "target": "x"}\n{"input": ""}\nnonsense\n')

@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response, expect
 
+from shared.jobs.states import JobStatus
 from tests.browser import building
 from tests.browser.conftest import OpenPage
 from tests.browser.serving import ServedApi
@@ -28,8 +29,10 @@ def paths(database_url: str) -> list[str]:
     building.add_curves(running)
     building.add_checkpoint(running, 28, is_best=True)
     building.a_job("a-long-name-" * 12)
+    states = {status: building.a_job_in(status) for status in JobStatus}
+    jobs = [failed, states[JobStatus.PAUSING], states[JobStatus.PAUSED]]
     pages = [f"/jobs/{running}{tab}" for tab in TABS]
-    return ["/", "/?name=nothing", *pages, f"/jobs/{failed}", "/jobs/none", "/docs"]
+    return ["/", "/?name=nothing", *pages, *(f"/jobs/{id_}" for id_ in jobs), "/jobs/none", "/docs"]
 
 
 def test_every_page_carries_the_policy(paths: list[str], api: ServedApi) -> None:

@@ -46,6 +46,7 @@ def create(
         return
     line(secret)
     note(f"{row.id} may {', '.join(row.scopes)}. Keep the secret: it is not stored.")
+    note("Put it into UNROLL_API_KEY for the command, or paste it where the dashboard asks for it.")
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from services.client.errors import ApiError
+from services.client.errors import ApiError, Unauthorized
 
 STATUS_STYLES = {
     "queued": "dim",
@@ -31,6 +31,7 @@ STATUS_STYLES = {
 }
 LONGEST_CELL = 60
 PIPE_WIDTH = 120  # of a table for people that goes to a file or a log
+KEY_HINT = "The command sends the key in UNROLL_API_KEY; `unroll keys create NAME` makes one."
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -50,6 +51,8 @@ def show_error(error: Exception) -> None:
     console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
     if not isinstance(error, ApiError):
         return
+    if isinstance(error, Unauthorized):
+        console.print(KEY_HINT, soft_wrap=True)
     for fault in error.details if len(error.details) > 1 else ():
         console.print(escape(f"  {fault_line(fault)}"), soft_wrap=True)
     if error.status >= 500 and error.request_id:

@@ -8,6 +8,8 @@ const base = `/ui/jobs/${root.dataset.id}`;
 const lines = byId("log-lines");
 const view = byId("lines"); // what scrolls
 const title = document.title;
+const verbs = [...document.querySelectorAll("[data-verb]")];
+let pressed = null; // the button that a verb was said with
 
 function query(extra) {
   const wanted = new URLSearchParams(extra);
@@ -24,11 +26,20 @@ const lastNumber = () => lines.lastElementChild?.dataset.key ?? "0";
 function show(state) {
   const { job } = state;
   fill(root, job);
+  keepFocus();
   document.title = job.is_final ? title : `${job.percent} ${title}`;
   if (byId("latest")) fillRows(byId("latest"), byId("latest-row"), job.latest, "name");
   if (byId("attempts")) fillRows(bodyOf("attempts"), byId("attempt-row"), job.attempts, "number");
   if (state.checkpoints) showCheckpoints(state.checkpoints);
   if (state.events?.length) append(state.events);
+}
+
+// A pressed button that goes hands the focus to the one in its place, else to the heading.
+function keepFocus() {
+  if (!pressed?.hidden) return;
+  const isLost = [pressed, document.body].includes(document.activeElement);
+  pressed = null;
+  if (isLost) (verbs.find((verb) => !verb.hidden) ?? root.querySelector("h1")).focus();
 }
 
 const bodyOf = (id) => byId(id).tBodies[0];
@@ -91,8 +102,9 @@ export function start(extra = () => [], also = () => {}) {
   byId("cancel").addEventListener("click", async () => {
     if (await cancelJobs([root.dataset.id], "Cancel this job?")) refresh();
   });
-  for (const button of document.querySelectorAll("[data-verb]")) {
+  for (const button of verbs) {
     button.addEventListener("click", async () => {
+      pressed = button;
       await act([root.dataset.id], button.dataset.verb);
       refresh();
     });

@@ -32,8 +32,13 @@ TITLES: dict[str, str] = {
     ErrorClass.RESOURCE: "Memory, disk or time ran out",
     ErrorClass.INFRA: "A machine or a server went away",
 }
-
-
+NOTES: dict[str, str] = {
+    JobStatus.QUEUED: "It waits for a worker.",
+    JobStatus.CANCELLING: "It stops at its next step and keeps its last checkpoint.",
+    JobStatus.PAUSING: "It saves a checkpoint at its next step and frees its worker.",
+    JobStatus.PAUSED: "It holds no worker. Once resumed, it goes on exactly where it stopped.",
+}
+"""What a state means for somebody who waits."""
 SPLITS = ("test", "val", "train")  # what counts most comes first
 
 
@@ -68,7 +73,8 @@ class JobPageView(RowView):
     step: str
     pace: str
     reason: str | None
-    queue_note: str | None
+    note: str | None
+    eta_label: str
     error: ErrorCard | None
     lost: LostCard | None
     best: dict[str, Any] | None
@@ -89,14 +95,16 @@ class JobPageView(RowView):
 
 def job_page_view(db: Session, job: JobRow) -> JobPageView:
     store, now = JobStore(db), datetime.now(UTC)
-    row = row_view(job, QueueStore(db).standings([job]).get(job.id), now)
+    standing = QueueStore(db).standings([job]).get(job.id)
+    row = row_view(job, standing, now)
     attempts = store.attempts([job.id])[job.id]
     return JobPageView(
         **row.model_dump(),
         step=_step(job),
         pace=_pace(job),
-        reason=None if job.status in LEASED or job.error else job.status_reason,
-        queue_note=_queue_note(job),
+        reason=_reason(job),
+        note=_note(job),
+        eta_label="" if standing else "time left",  # a place in the queue says so itself
         error=_error(job),
         lost=_lost(job, attempts) if is_lost(job, now) else None,
         best=job.best,
@@ -134,12 +142,18 @@ def _pace(job: JobRow) -> str:
     return f"{seconds:.2g} s per epoch" if seconds < 10 else f"{words.duration(seconds)} per epoch"
 
 
-def _queue_note(job: JobRow) -> str | None:
-    if job.status != JobStatus.QUEUED:
+def _reason(job: JobRow) -> str | None:
+    """Why it stands as it does, as a sentence."""
+    if job.status in LEASED or job.error or not job.status_reason:
         return None
-    if job.attempt:
+    first, rest = job.status_reason[0], job.status_reason[1:]
+    return f"{first.upper()}{rest.removesuffix('.')}."
+
+
+def _note(job: JobRow) -> str | None:
+    if job.status == JobStatus.QUEUED and job.attempt:
         return f"Attempt {job.attempt + 1} follows."
-    return "It waits for a worker."
+    return NOTES.get(job.status)
 
 
 def _error(job: JobRow) -> ErrorCard | None:

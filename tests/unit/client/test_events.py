@@ -47,7 +47,7 @@ def test_data_over_several_lines_is_one_text() -> None:
 
 
 def test_events_come_typed_until_the_final_status(stub: Stub, client: UnrollClient) -> None:
-    stub.on("GET", STREAM, event_stream(QUEUED, METRIC, SUCCEEDED, METRIC))
+    stub.on("GET", STREAM, event_stream(QUEUED, METRIC, SUCCEEDED))
 
     events = list(client.stream("job_1"))
 
@@ -70,18 +70,32 @@ def test_a_lost_connection_goes_on_after_the_last_event_seen(
     assert pauses[0] == PAUSES_S[0]
 
 
-def test_a_failure_that_was_tried_again_does_not_end_the_stream(
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_what_was_tried_again_is_told_to_its_last_end(
+    stub: Stub, client: UnrollClient, status: str
+) -> None:
+    ended = ("evt_2", "status", {"status": status})
+    again = ("evt_3", "status", {"status": "queued", "reason": "tried again by the user"})
+    stub.on("GET", STREAM, event_stream(QUEUED, ended, again, SUCCEEDED))
+    stub.on("GET", "/v1/jobs/job_1", job_json("succeeded"))
+
+    events = list(client.stream("job_1"))
+
+    assert [event.data["status"] for event in events] == ["queued", status, "queued", "succeeded"]
+    assert len(stub.asked("GET", STREAM)) == 1
+
+
+def test_a_stream_that_closes_at_an_end_goes_on_when_the_job_does(
     stub: Stub, client: UnrollClient
 ) -> None:
     failed = ("evt_2", "status", {"status": "failed"})
-    stub.on("GET", STREAM, event_stream(QUEUED, failed, SUCCEEDED))
-    stub.on("GET", "/v1/jobs/job_1", job_json("running"), job_json("succeeded"))
+    stub.on("GET", STREAM, event_stream(QUEUED, failed), event_stream(SUCCEEDED))
+    stub.on("GET", "/v1/jobs/job_1", job_json("queued"), job_json("succeeded"))
 
-    assert [event.data for event in client.stream("job_1")] == [
-        {"status": "queued"},
-        {"status": "failed"},
-        {"status": "succeeded"},
-    ]
+    events = list(client.stream("job_1"))
+
+    assert [event.data["status"] for event in events] == ["queued", "failed", "succeeded"]
+    assert stub.asked("GET", STREAM)[1].headers["Last-Event-ID"] == "evt_2"
 
 
 def test_a_stream_can_begin_after_an_event(stub: Stub, client: UnrollClient) -> None:

@@ -32,6 +32,7 @@ def test_a_refusal_ends_with_its_code_and_its_sentence(
     assert (result.code, result.out) == (code, "")
     assert "Error: Do [this] instead." in result.err
     assert ("req_1" in result.err) == (status >= 500)
+    assert ("UNROLL_API_KEY" in result.err) == (status == 401)
 
 
 def test_a_service_that_stays_busy_is_one_that_cannot_be_reached(
