@@ -67,13 +67,24 @@ class Lease:
         Raises:
             LeaseLost: the job is another attempt's now, or the database stayed away too long.
         """
+        return self.transact(lambda db: work(db, LeaseStore(db).owned(self.job_id, self.attempt)))
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run one transaction that changes nothing of the job; otherwise like `write`.
+
+        While the database is away, or its disk is full, it is run again.
+
+        Raises:
+            LeaseLost: the database stayed away too long.
+        """
         while True:
             try:
                 with transaction() as db:
-                    return work(db, LeaseStore(db).owned(self.job_id, self.attempt))
+                    return work(db)
             except (OperationalError, InterfaceError) as error:
                 if time.monotonic() > self.valid_until or is_draining():
                     raise LeaseLost("the database was away for longer than the lease") from error
+                log.warning("the database is away; waiting", error=str(error).splitlines()[0])
                 time.sleep(WAIT_S)
 
 

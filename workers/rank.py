@@ -75,15 +75,17 @@ def _lead(order: RanksOrder, team: Ranks) -> None:
 def _follow(order: RanksOrder, team: Ranks) -> None:
     with transaction() as db:
         job = JobStore(db).get(order.job_id)
-    spec = JobSpec.model_validate(job.spec)
+        spec = JobSpec.model_validate(job.spec)
+        table = load_table(db, job, spec)
     torch.set_num_threads(threads_for(spec))
-    plan = make_plan(spec, load_table(job, spec), team.device)
+    plan = make_plan(spec, table, team.device)
     training = plan.training
     training.team = team
     team.parts = lambda: own_parts(training)
     team.seed(spec.training.seed)
     if order.attempt > 1:
-        load_latest(job.id, plan)
+        with transaction() as db:
+            load_latest(db, job.id, plan)
     team.begin(training.network)
     try:
         for _ in fit(training, spec.training.max_steps):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,8 +45,13 @@ log = get_logger(__name__)
 def run_next(heart: Heart) -> None:
     """Take the most urgent job and see it to its end; nothing to take is a quiet end."""
     lease_s = get_settings().lease_s
-    with transaction() as db:
-        job = LeaseStore(db).claim(heart.worker, heart.device, lease_s, heart.num_gpus)
+    try:
+        with transaction() as db:
+            job = LeaseStore(db).claim(heart.worker, heart.device, lease_s, heart.num_gpus)
+    except (OperationalError, InterfaceError) as error:
+        # a wake-up follows from the sweeper
+        log.warning("no job taken; the database is away", error=str(error).splitlines()[0])
+        return
     if job is None:
         return
     lease = Lease(job.id, job.attempt, lease_s)
@@ -89,12 +95,20 @@ class OutOfTime(JobFailed):
         super().__init__(JobError("max_runtime_exceeded", ErrorClass.RESOURCE, message))
 
 
-def load_table(job: JobRow, spec: JobSpec) -> DatasetTable:
+def load_table(db: Session, job: JobRow, spec: JobSpec) -> DatasetTable:
     """The job's dataset, whole."""
-    with transaction() as db:
-        store = DatasetStore(db)
-        data = store.read(store.get(job.dataset_id or spec.dataset))
+    store = DatasetStore(db)
+    data = store.read(store.get(job.dataset_id or spec.dataset))
     return DatasetTable.open(memoryview(data))
+
+
+def _load_best(job_id: str, network: AnyNetwork, db: Session) -> CheckpointRow:
+    """Give a network the weights of the job's best checkpoint."""
+    store = CheckpointStore(db)
+    best = store.best(job_id) or store.latest(job_id)
+    assert best is not None
+    unpack_into(network, BlobStore(db).read_checked(best.blob_id), only_weights=True)
+    return best
 
 
 class Attempt:
@@ -114,7 +128,8 @@ class Attempt:
         threads = threads_for(self.spec)
         torch.set_num_threads(threads)
         log.info("training starts", job_id=self.job.id, attempt=self.job.attempt, threads=threads)
-        self.plan = make_plan(self.spec, load_table(self.job, self.spec), self.device)
+        table = self.lease.transact(lambda db: load_table(db, self.job, self.spec))
+        self.plan = make_plan(self.spec, table, self.device)
         self.plan.training.team = self.team
         self.recorder = Recorder(self.plan, self.lease, self.job.latest)
         self.saver = Saver(self.plan, self.lease, self.recorder)
@@ -221,11 +236,7 @@ class Attempt:
     def _finish(self) -> None:
         """Test the best network as it was stored, publish it, and end the job: all or nothing."""
         network = self.plan.training.network  # trained to its end: its memory is free for the best
-        with transaction() as db:
-            store = CheckpointStore(db)
-            best = store.best(self.job.id) or store.latest(self.job.id)
-            assert best is not None
-            unpack_into(network, BlobStore(db).read_checked(best.blob_id), only_weights=True)
+        best = self.lease.transact(partial(_load_best, self.job.id, network))
         step = self.plan.training.position.step
         test = self._measure(network, "test")
         self.recorder.metrics(test, step, step / self.plan.steps_per_epoch)

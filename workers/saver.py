@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.counters import CounterStore
-from shared.db.engine import transaction
 from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore
 from shared.db.tables import CheckpointRow, JobRow
@@ -38,9 +37,8 @@ class Saver:
         tensors, facts = capture(training)
         facts |= {"monitor": self.plan.monitor.to_json(), "best": self.recorder.best}
         spec, shape = self.plan.spec.network, training.network.shape
-        with transaction() as db:
-            pieces = pack(Checkpoint(spec, shape, weights, tensors, facts))
-            blob = BlobStore(db).write(pieces)
+        found = Checkpoint(spec, shape, weights, tensors, facts)
+        blob = self.lease.transact(lambda db: BlobStore(db).write(pack(found)))
         columns = {
             "attempt": self.lease.attempt,
             "step": training.position.step,
@@ -72,7 +70,7 @@ class Saver:
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint of an earlier attempt, if there is one."""
-        found = load_latest(self.lease.job_id, self.plan)
+        found = self.lease.transact(lambda db: load_latest(db, self.lease.job_id, self.plan))
         if found is None:
             self.lease.write(lambda db, job: MetricStore(db).forget_after(job.id, 0))
             return False
@@ -87,14 +85,15 @@ class Saver:
         return True
 
 
-def load_latest(job_id: str, plan: Plan) -> tuple[CheckpointRow, Mapping[str, Any]] | None:
+def load_latest(
+    db: Session, job_id: str, plan: Plan
+) -> tuple[CheckpointRow, Mapping[str, Any]] | None:
     """Bring the training to where the job's newest checkpoint is, if it has one; with its facts."""
-    with transaction() as db:
-        row = CheckpointStore(db).latest(job_id)
-        chunks = BlobStore(db).read_checked(row.blob_id) if row else ()
-        checkpoint = unpack_into(plan.training.network, chunks) if row else None
-    if row is None or checkpoint is None:
+    row = CheckpointStore(db).latest(job_id)
+    if row is None:
         return None
+    chunks = BlobStore(db).read_checked(row.blob_id)
+    checkpoint = unpack_into(plan.training.network, chunks)
     restore(plan.training, checkpoint.tensors, checkpoint.facts)
     return row, checkpoint.facts
 

@@ -35,6 +35,9 @@ def client(own_servers: Servers) -> Iterator[TestClient]:
             yield client
 
 
+ROWS = b"".join(b'{"input": [[%d.5], [1.0]], "target": "a"}\n' % i for i in range(40))
+
+
 def readiness(client: TestClient) -> tuple[int, dict[str, Any]]:
     response = client.get("/readyz")
     assert ("retry-after" in response.headers) == (response.status_code == 503)
@@ -105,6 +108,33 @@ def test_without_its_broker_the_api_accepts_jobs_and_sends_them_later(
     execute("UPDATE jobs SET queued_at = queued_at - interval '2 seconds'")
     sweep()
     assert num_messages() == 1
+
+
+FULL = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON jobs EXECUTE FUNCTION refuse();
+    CREATE TRIGGER refuse BEFORE INSERT ON blob_chunks EXECUTE FUNCTION refuse()"""
+
+
+def test_with_its_disk_full_the_database_is_read_and_takes_jobs_again_once_there_is_room(
+    client: TestClient,
+) -> None:
+    jobs = client.get("/v1/jobs").json()
+    execute(FULL)
+    again = {"idempotency-key": "once"}
+    form = {"files": {"file": ("data.jsonl", ROWS)}, "data": {"name": "small"}}
+
+    error = error_of(client.post("/v1/jobs", json=spec("copy-5"), headers=again), 503)
+    error_of(client.post("/v1/datasets", **form), 503)
+    assert error["code"] == "unavailable"
+    assert client.get("/v1/jobs").json() == jobs
+    assert readiness(client) == ALL_WELL
+
+    execute("DROP FUNCTION refuse CASCADE")
+    assert client.post("/v1/jobs", json=spec("copy-5"), headers=again).status_code == 201
+    assert client.post("/v1/datasets", **form).status_code == 201
+    assert len(client.get("/v1/jobs").json()["data"]) == len(jobs["data"]) + 1
 
 
 def test_a_database_of_another_version_is_not_ready(client: TestClient) -> None:
