@@ -35,7 +35,7 @@ up: $(VENV)/.installed ## start Postgres, Valkey, API, dashboard, a worker and i
 	@$(BIN)/unroll up $(ARGS)
 
 test: $(VENV)/.installed-dev browser ## set up and run every test (ARGS="-k name" chooses)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(ARGS) # processes side by side must not spin
 
 screenshots: $(VENV)/.installed-dev ## make the pictures of the documents again
 	$(BIN)/python -m tests.browser.screenshots
