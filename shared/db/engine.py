@@ -4,28 +4,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from sqlalchemy import Engine, create_engine, event
+from psycopg.errors import IdleInTransactionSessionTimeout
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from shared.config import get_settings
 from shared.db.narrowing import narrow
 
 event.listen(Session, "do_orm_execute", narrow)
-OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+STATEMENT_S = 60.0
+MIN_IDLE_S = 2.0  # an honest pause of a busy machine
+
+
+def _options() -> str:
+    """A process that froze with rows locked loses them with its lease, so that others go on."""
+    idle_s = min(STATEMENT_S, max(MIN_IDLE_S, get_settings().lease_s))
+    limits = {"statement_timeout": STATEMENT_S, "idle_in_transaction_session_timeout": idle_s}
+    return " ".join(f"-c {name}={1000 * seconds:.0f}" for name, seconds in limits.items())
+
+
+def _translate(context: ExceptionContext) -> None:
+    """A connection that the server cut is one that is away; the driver calls it a fault inside."""
+    error = context.original_exception
+    if isinstance(error, IdleInTransactionSessionTimeout):
+        raise OperationalError(context.statement, None, error, hide_parameters=True)
 
 
 @lru_cache
 def get_engine() -> Engine:
     """The process's engine. A forked child must call `reset_engine` before its first query."""
-    return create_engine(
+    engine = create_engine(
         get_settings().database_url.get_secret_value(),
         hide_parameters=True,  # an error's text goes to the log, what people send does not
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,
         pool_timeout=10,
-        connect_args={"connect_timeout": 5, "options": OPTIONS, "application_name": "unroll"},
+        connect_args={"connect_timeout": 5, "options": _options(), "application_name": "unroll"},
     )
+    event.listen(engine, "handle_error", _translate)
+    return engine
 
 
 def reset_engine(*, close: bool = True) -> None:
