@@ -68,7 +68,7 @@ class LstmCell(Cell):
         return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if suits_loops(x_BTI) and self.hidden_size <= self._compiles_up_to():
+        if suits_loops(x_BTI) and self.hidden_size <= lstm_compiles_up_to(self.spec):
             return self._compiled(x_BTI, state, None)
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh
@@ -89,13 +89,6 @@ class LstmCell(Cell):
             path = self._normalised if self.options.layer_norm else self._compiled
             return path(x_BTI, state, keep_BH)
         return self.unroll(x_BTI, state, keep_BH)
-
-    def _compiles_up_to(self) -> int:
-        """Units; without gradients torch's kernel is faster where it has one for the equation."""
-        is_torchs = not (self.spec.peephole or self.spec.coupled_gates)
-        if is_torchs and not torch.is_grad_enabled():
-            return 0
-        return lstm_compiles_up_to(self.spec)
 
     def _compiled(
         self, x_BTI: Tensor, state: State, keep_BH: Tensor | None
