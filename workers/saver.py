@@ -52,6 +52,8 @@ class Saver:
 
     def _add(self, db: Session, job: JobRow, num_bytes: int, columns: dict[str, Any]) -> None:
         store, kept = CheckpointStore(db), self.plan.spec.checkpoint
+        if store.is_there(columns["blob_id"]):
+            return  # the first try was committed and only its answer was lost
         store.forget_at(job.id, columns["step"])  # one that was saved before its evaluation
         store.add(job.id, **columns)
         store.retain(job.id, self._ranked(store, job.id)[: kept.keep_best], kept.keep_last)

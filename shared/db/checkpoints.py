@@ -55,6 +55,11 @@ class CheckpointStore:
         gone = delete(CheckpointRow).where(here).returning(CheckpointRow.blob_id)
         BlobStore(self.db).delete_if_unused(self.db.scalars(gone).all())
 
+    def is_there(self, blob_id: str) -> bool:
+        """Whether a checkpoint with these bytes was added already."""
+        found = select(CheckpointRow.id).where(CheckpointRow.blob_id == blob_id)
+        return self.db.scalars(found).first() is not None
+
     def retain(self, job_id: str, ranked: Sequence[str], keep_last: int) -> None:
         """Keep those in `ranked` (best first), the newest ones and the published; delete the rest."""
         rows = [row for row, _ in self.of_job(job_id)]

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+import psycopg
 from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from shared.config import get_settings
@@ -25,10 +26,18 @@ def _options() -> str:
 
 
 def _translate(context: ExceptionContext) -> None:
-    """A connection that the server cut is one that is away; the driver calls it a fault inside."""
-    error = context.original_exception
+    if isinstance(context.original_exception, IdleInTransactionSessionTimeout):
+        raise _as_ours(context.original_exception)
+
+
+def _as_ours(error: psycopg.Error) -> BaseException:
+    """The driver's error in the library's classes, which all callers know.
+
+    A connection that the server cut is one that is away; the driver calls it a fault inside.
+    """
     if isinstance(error, IdleInTransactionSessionTimeout):
-        raise OperationalError(context.statement, None, error, hide_parameters=True)
+        return OperationalError(None, None, error, hide_parameters=True)
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True)
 
 
 @lru_cache
@@ -57,5 +66,8 @@ def reset_engine(*, close: bool = True) -> None:
 @contextmanager
 def transaction() -> Iterator[Session]:
     """One transaction: committed when the block ends, rolled back when it raises."""
-    with Session(get_engine(), expire_on_commit=False) as db, db.begin():
-        yield db
+    try:
+        with Session(get_engine(), expire_on_commit=False) as db, db.begin():
+            yield db
+    except psycopg.Error as error:
+        raise _as_ours(error) from error  # of COPY and binary reads, which pass the library by

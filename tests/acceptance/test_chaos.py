@@ -22,11 +22,11 @@ def options(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandaloneOptions]:
 
 
 def test_jobs_survive_whatever_is_killed_flushed_or_restarted(options: StandaloneOptions) -> None:
-    outcome = run(Trial(num_jobs=9, seconds=15, num_seeds=1, patience_s=120), options)
+    outcome = run(Trial(num_jobs=6, seconds=10, num_seeds=1, patience_s=120), options)
 
     assert {f.what: f.violations for f in outcome.findings if f.violations} == {}
-    assert outcome.done["jobs"] == outcome.done["attempts: succeeded"] == 9
+    assert outcome.done["jobs"] == outcome.done["attempts: succeeded"] == 6
     assert outcome.done["Postgres restarted after an immediate shutdown"] == 1
     assert outcome.done["Valkey flushed"] == outcome.done["Valkey restarted"] == 1
     assert outcome.done["API killed and restarted"] == 1
-    assert sum(number for what, number in outcome.done.items() if "killed" in what) > 3
+    assert sum(number for what, number in outcome.done.items() if "killed" in what) > 2

@@ -2,26 +2,30 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import ExceptionContext, event, text
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from shared.config import get_settings
 from shared.db.counters import CounterStore
-from shared.db.engine import get_engine, transaction
+from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from shared.db.tables import AttemptRow
 from shared.queue import num_messages
 from tests.conftest import forget_settings
+from tests.integration.seeding import execute
 from tests.integration.workers.commands import statuses, wait_for_workers, wake, worker_command
 from tests.integration.workers.conftest import Submit, job_row
-from tests.servers import libpq_url, wait_for
+from tests.integration.workers.test_stopping import curve
+from tests.servers import wait_for
+from workers import lease as lease_module
 from workers.lease import Heart
 from workers.runner import run_next
 
@@ -32,11 +36,13 @@ LONG_ENOUGH: dict[str, Any] = {
     "network": {"dropout": 0.2},
 }
 PARTS = ("attempts", "checkpoints", "events", "metrics", "metric_blocks", "model_versions")
-FULL = """
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()"""
-EMPTIED = "DROP FUNCTION refuse CASCADE"
+FAULTY = """
+    CREATE SEQUENCE faults;  -- the one thing that a rollback does not take back
+    CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('faults') <= {number} THEN {fault}; END IF; RETURN NULL; END $$;
+    CREATE TRIGGER fault BEFORE INSERT ON {table} EXECUTE FUNCTION fault()"""
+FULL = "RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'"
+CUT = "PERFORM pg_terminate_backend(pg_backend_pid())"
 
 
 @pytest.fixture
@@ -119,70 +125,57 @@ def test_a_message_that_is_delivered_ten_times_trains_once(
     assert [e.data["status"] for e in told if e.type == "status"] == ["queued", "running", "succeeded"]  # fmt: skip
 
 
-@contextmanager
-def mended_after(num_errors: int, mend: Callable[[], None]) -> Iterator[list[str | None]]:
-    """Do `mend` when the database has refused so often; the SQLSTATE of every refusal."""
-    states: list[str | None] = []
-
-    def note(context: ExceptionContext) -> None:
-        states.append(getattr(context.original_exception, "sqlstate", None))
-        if len(states) == num_errors:
-            mend()
-
-    engine = get_engine()
-    event.listen(engine, "handle_error", note)
-    try:
-        yield states
-    finally:
-        event.remove(engine, "handle_error", note)
-
-
-def elsewhere(statement: str) -> None:
-    """One statement on a connection that is not the worker's."""
-    url = libpq_url(get_settings().database_url.get_secret_value())
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-@pytest.mark.parametrize("table", ["blobs", "checkpoints", "events", "model_versions"])
-def test_a_training_waits_while_the_disk_is_full_and_goes_on_by_itself(
-    submit: Submit, heart: Heart, table: str
+@pytest.mark.parametrize("fault", [FULL, CUT], ids=["disk full", "connection cut"])
+@pytest.mark.parametrize("table", ["metrics", "blobs", "checkpoints", "model_versions"])
+def test_a_training_waits_while_the_database_fails_and_goes_on_in_the_same_attempt(
+    submit: Submit, heart: Heart, table: str, fault: str
 ) -> None:
     calm, job_id = submit(), submit(priority=1)
     run_next(heart)
-    assert job_row(job_id).status == "queued"
-    on_claim = table == "events"  # whose first refusal would be the claim's
-    if not on_claim:
-        elsewhere(FULL.format(table=table))
-
-    with mended_after(3, lambda: elsewhere(EMPTIED)) as refusals:
-        if on_claim:
-            elsewhere(FULL.format(table=table))
-            for _ in range(3):
-                run_next(heart)  # nothing can be taken
-        run_next(heart)
+    execute(FAULTY.format(table=table, fault=fault, number=3))
+    run_next(heart)
 
     job = job_row(job_id)
-    assert refusals[:3] == ["53100"] * 3
     assert (job.status, job.attempt) == ("succeeded", 1)
     assert job.weights_sha256 == job_row(calm).weights_sha256
+    with transaction() as db:
+        assert db.execute(text("SELECT last_value FROM faults")).scalar_one() > 3
 
 
-def test_a_training_whose_connections_are_cut_goes_on_in_the_same_attempt(
+def test_a_job_that_cannot_be_claimed_because_the_disk_is_full_waits(
     submit: Submit, heart: Heart
 ) -> None:
+    job_id = submit()
+    execute(FAULTY.format(table="attempts", fault=FULL, number=1))
+
+    run_next(heart)
+    first = job_row(job_id).status
+    run_next(heart)
+
+    assert (first, job_row(job_id).status) == ("queued", "succeeded")
+
+
+def test_a_training_survives_the_loss_of_every_answer_to_a_commit(
+    submit: Submit, heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calm, job_id = submit(), submit(priority=1)
     run_next(heart)
-    elsewhere(
-        """CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-               PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
-           CREATE TRIGGER cut AFTER INSERT ON checkpoints EXECUTE FUNCTION cut()"""
-    )
+    calls = count()
 
-    with mended_after(2, lambda: elsewhere("DROP FUNCTION cut CASCADE")) as refusals:
-        run_next(heart)
+    @contextmanager
+    def lossy() -> Iterator[Session]:
+        with transaction() as db:
+            yield db
+        if next(calls) % 2 == 0:
+            raise OperationalError(None, None, Exception("connection lost"))
+
+    monkeypatch.setattr(lease_module, "transaction", lossy)
+    run_next(heart)
 
     job = job_row(job_id)
-    assert refusals == ["57P01"] * 2
+    assert next(calls) > 10
     assert (job.status, job.attempt) == ("succeeded", 1)
     assert job.weights_sha256 == job_row(calm).weights_sha256
+    assert curve(job_id, "train/loss") == curve(calm, "train/loss")
+    assert curve(job_id, "val/loss") == curve(calm, "val/loss")
+    assert job.model_version == job_row(calm).model_version + 1  # type: ignore[operator]
