@@ -77,7 +77,7 @@ def test_nothing_is_read_ahead_of_the_barrier_behind_what_writes_it(name: str) -
 
     *steps, rest = phases(compiled(kernel, constants(128, **own)))
 
-    assert len(steps) == (2 if "GATES" in own and kernel.fn.__module__ == lstm.__name__ else 4)
+    assert len(steps) == (2 if kernel.fn.__module__ == lstm.__name__ else 4)
     for step in steps:
         writes = step.rfind("async_copy_global_to_local"), step.find("tt.store")
         assert writes[0] < writes[1]  # a product has fetched all its tiles before it stores

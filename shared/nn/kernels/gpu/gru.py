@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.autograd import Function
 
 from shared.nn.kernels.gpu.walking import (
+    for_products,
     jitted,
     multiply,
+    own_rows,
     product,
-    product_type,
     sigmoid,
     tanh,
+    tile,
     walk,
     weight_gradient,
     with_end,
@@ -39,10 +41,8 @@ def _reset(
 ) -> None:
     """All gates but n, and the state that n sees."""
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         wide = rows[:, None] * (GATES * H) + units[None, :]
-        at = rows[:, None] * H + units[None, :]
         r = sigmoid(tl.load(z + wide, inside, 0.0))
         if GATES == 3:
             tl.store(z + H + wide, sigmoid(tl.load(z + H + wide, inside, 0.0)), inside)
@@ -63,10 +63,8 @@ def _renew(
 ) -> None:
     """n, and the next state."""
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         update = z + (GATES - 2) * H + rows[:, None] * (GATES * H) + units[None, :]
-        at = rows[:, None] * H + units[None, :]
         n = tanh(tl.load(update + H, inside, 0.0))
         before = tl.load(h + at, inside, 0.0)
         tl.store(h_next + at, before + tl.load(update, inside, 0.0) * (n - before), inside)
@@ -83,28 +81,24 @@ def _forward(
     B: tl.tensor,
     H: tl.constexpr,
     GATES: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """z becomes the gates; h holds the state before the first step and gets the others."""
     G: tl.constexpr = GATES * H
     EARLY: tl.constexpr = G - H
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             z, z, h, weight, rows, are_real,
-            G, H, EARLY, H, H, 1, True, UNITS, INNER, STAGES, PRECISION,
+            G, H, EARLY, H, H, 1, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _reset(z, h, rh, rows, are_real, H, GATES, UNITS)
         tl.debug_barrier()
         multiply(
             z + EARLY, z + EARLY, rh, weight + EARLY * H, rows, are_real,
-            G, H, H, H, H, 1, True, UNITS, INNER, STAGES, PRECISION,
+            G, H, H, H, H, 1, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _renew(z, h, h + B * H, rows, are_real, H, GATES, UNITS)
@@ -129,10 +123,8 @@ def _renew_back(
 ) -> None:
     """dh gets what comes from above; then the derivatives by n, and by z where there is one."""
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         update = (GATES - 2) * H + rows[:, None] * (GATES * H) + units[None, :]
-        at = rows[:, None] * H + units[None, :]
         d = tl.load(dh + at, inside, 0.0) + tl.load(above + at, inside, 0.0)
         u = tl.load(z + update, inside, 0.0)
         n = tl.load(z + H + update, inside, 0.0)
@@ -161,10 +153,8 @@ def _reset_back(
     What goes through the product of the gates is still missing from dh.
     """
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         wide = rows[:, None] * (GATES * H) + units[None, :]
-        at = rows[:, None] * H + units[None, :]
         d = tl.load(dh + at, inside, 0.0)
         d_rh = tl.load(drh + at, inside, 0.0)
         before = tl.load(h + at, inside, 0.0)
@@ -192,30 +182,26 @@ def _backward(
     B: tl.tensor,
     H: tl.constexpr,
     GATES: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """The last step first; dh ends as that of the first state, but for the product of its gates."""
     G: tl.constexpr = GATES * H
     EARLY: tl.constexpr = G - H
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     last = tl.cast(T - 1, tl.int64) * B
     z, dz, h, above = z + last * G, dz + last * G, h + last * H, above + last * H
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             dh, dh, dz + B * G, weight, rows, are_real,
-            H, G, H, EARLY, 1, H, True, UNITS, INNER, STAGES, PRECISION,
+            H, G, H, EARLY, 1, H, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _renew_back(z, h, above, dh, dz, rows, are_real, H, GATES, UNITS)
         tl.debug_barrier()
         multiply(
             drh, drh, dz + EARLY, weight + EARLY * H, rows, are_real,
-            H, G, H, H, 1, H, False, UNITS, INNER, STAGES, PRECISION,
+            H, G, H, H, 1, H, False, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _reset_back(z, h, dh, drh, dz, rows, are_real, H, GATES, UNITS)
@@ -232,7 +218,7 @@ class WalkedSequence(Function):
     @staticmethod
     def forward(ctx: Any, z_TBG: Tensor, h_BH: Tensor, weight_GH: Tensor) -> Tensor:
         (T, B, G), H = z_TBG.shape, h_BH.shape[1]
-        weight = weight_GH.to(product_type(weight_GH)).contiguous()
+        weight = for_products(weight_GH)
         h, rh = with_first(h_BH, T), z_TBG.new_empty(T, B, H)
 
         walk(_forward, B, H, z_TBG, h, rh, weight, T, B, GATES=G // H)

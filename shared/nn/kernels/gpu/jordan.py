@@ -9,11 +9,13 @@ from torch.autograd import Function
 
 from shared.nn.kernels.gpu.walking import (
     activated,
+    for_products,
     jitted,
     multiply,
+    own_rows,
     product,
-    product_type,
     slope,
+    tile,
     walk,
     weight_gradient,
     with_end,
@@ -32,10 +34,8 @@ def _activate(
     UNITS: tl.constexpr,
 ) -> None:
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
-        at = z + rows[:, None] * H + units[None, :]
-        tl.store(at, activated(tl.load(at, inside, 0.0), NAME), inside)
+        _, inside, at = tile(first, rows, are_real, H, UNITS)
+        tl.store(z + at, activated(tl.load(z + at, inside, 0.0), NAME), inside)
 
 
 @jitted
@@ -50,9 +50,7 @@ def _activate_back(
     UNITS: tl.constexpr,
 ) -> None:
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
-        at = rows[:, None] * H + units[None, :]
+        _, inside, at = tile(first, rows, are_real, H, UNITS)
         local = slope(tl.load(h + at, inside, 0.0), NAME)
         tl.store(dz + at, tl.load(dh + at, inside, 0.0) * local, inside)
 
@@ -68,19 +66,15 @@ def _forward(
     H: tl.constexpr,
     HIDDEN: tl.constexpr,
     SHOWN: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """h holds z; y holds the output before the first step, and d in the place of the others."""
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             h, h, y, weight_hh, rows, are_real,
-            H, H, H, H, H, 1, True, UNITS, INNER, STAGES, PRECISION,
+            H, H, H, H, H, 1, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _activate(h, rows, are_real, H, HIDDEN, UNITS)
@@ -88,7 +82,7 @@ def _forward(
         y += B * H
         multiply(
             y, y, h, weight_ho, rows, are_real,
-            H, H, H, H, H, 1, True, UNITS, INNER, STAGES, PRECISION,
+            H, H, H, H, H, 1, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _activate(y, rows, are_real, H, SHOWN, UNITS)
@@ -111,28 +105,24 @@ def _backward(
     H: tl.constexpr,
     HIDDEN: tl.constexpr,
     SHOWN: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """The last step first; dy is room for one step, dv the derivative by V h + d."""
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     last = tl.cast(T - 1, tl.int64) * B * H
     h, y, above, dz, dv = h + last, y + last, above + last, dz + last, dv + last
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             dy, above, dz + B * H, weight_hh, rows, are_real,
-            H, H, H, H, 1, H, True, UNITS, INNER, STAGES, PRECISION,
+            H, H, H, H, 1, H, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _activate_back(y, dy, dv, rows, are_real, H, SHOWN, UNITS)
         tl.debug_barrier()
         multiply(
             dy, dy, dv, weight_ho, rows, are_real,
-            H, H, H, H, 1, H, False, UNITS, INNER, STAGES, PRECISION,
+            H, H, H, H, 1, H, False, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _activate_back(h, dy, dz, rows, are_real, H, HIDDEN, UNITS)
@@ -157,8 +147,8 @@ class WalkedSequence(Function):
         bias_ho: Tensor,
         activations: tuple[str, str],
     ) -> Tensor:
-        (T, B, H), dtype = z_TBH.shape, product_type(weight_hh)
-        weights = (weight_hh.to(dtype).contiguous(), weight_ho.to(dtype).contiguous())
+        T, B, H = z_TBH.shape
+        weights = (for_products(weight_hh), for_products(weight_ho))
         names = dict(zip(("HIDDEN", "SHOWN"), activations, strict=True))
         y = with_first(y_BH, T)
         y[1:] = bias_ho

@@ -11,18 +11,26 @@ from torch import Tensor
 from torch.autograd import Function
 
 from shared.nn.kernels.gpu.walking import (
+    for_products,
     jitted,
     multiply,
+    own_rows,
     product,
-    product_type,
     sigmoid,
     tanh,
+    tile,
     walk,
     weight_gradient,
     with_end,
     with_first,
 )
-from shared.nn.kernels.whole import applied, batch_first, by_hand, input_share
+from shared.nn.kernels.whole import (
+    applied,
+    batch_first,
+    by_hand,
+    input_share,
+    peephole_gradient,
+)
 
 
 @jitted
@@ -40,11 +48,9 @@ def _gates(
 ) -> None:
     """The arithmetic of a step; z becomes the gates."""
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         i_at = z + rows[:, None] * (GATES * H) + units[None, :]
         g_at, o_at = i_at + (GATES - 2) * H, i_at + (GATES - 1) * H
-        at = rows[:, None] * H + units[None, :]
         before = tl.load(c + at, inside, 0.0)
         i = sigmoid(tl.load(i_at, inside, 0.0) + tl.load(p + units, units < H, 0.0) * before)
         g = tanh(tl.load(g_at, inside, 0.0))
@@ -75,20 +81,16 @@ def _forward(
     B: tl.tensor,
     H: tl.constexpr,
     GATES: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """h and c hold the state before the first step and get the others."""
     G: tl.constexpr = GATES * H
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             z, z, h, weight, rows, are_real,
-            G, H, G, H, H, 1, True, UNITS, INNER, STAGES, PRECISION,
+            G, H, G, H, H, 1, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _gates(z, c, c + B * H, h + B * H, p, rows, are_real, H, GATES, UNITS)
@@ -115,10 +117,8 @@ def _gates_back(
 ) -> None:
     """From the derivatives by h and c after a step to those by its gates and by c before it."""
     for first in tl.range(0, H, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < H)[None, :]
+        units, inside, at = tile(first, rows, are_real, H, UNITS)
         wide = rows[:, None] * (GATES * H) + units[None, :]
-        at = rows[:, None] * H + units[None, :]
         i = tl.load(z + wide, inside, 0.0)
         g = tl.load(z + (GATES - 2) * H + wide, inside, 0.0)
         o = tl.load(z + (GATES - 1) * H + wide, inside, 0.0)
@@ -158,22 +158,18 @@ def _backward(
     B: tl.tensor,
     H: tl.constexpr,
     GATES: tl.constexpr,
-    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """The last step first; dh is room for one step, dc ends as that of the first state."""
     G: tl.constexpr = GATES * H
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    are_real = rows < B
+    rows, are_real = own_rows(B)
     last = tl.cast(T - 1, tl.int64) * B
     z, dz, c, above = z + last * G, dz + last * G, c + last * H, above + last * H
     for _ in tl.range(0, T, num_stages=1):
         multiply(
             dh, above, dz + B * G, weight, rows, are_real,
-            H, G, H, G, 1, H, True, UNITS, INNER, STAGES, PRECISION,
+            H, G, H, G, 1, H, True, UNITS, PRECISION,
         )  # fmt: skip
         tl.debug_barrier()
         _gates_back(z, c, c + B * H, dh, dc, dz, p, rows, are_real, H, GATES, UNITS)
@@ -192,7 +188,7 @@ class WalkedSequence(Function):
         ctx: Any, z_TBG: Tensor, h_BH: Tensor, c_BH: Tensor, weight_GH: Tensor, p_PH: Tensor
     ) -> tuple[Tensor, Tensor]:
         (T, B, G), H = z_TBG.shape, h_BH.shape[1]
-        weight = weight_GH.to(product_type(weight_GH)).contiguous()
+        weight = for_products(weight_GH)
         h, c, p = with_first(h_BH, T), with_first(c_BH, T), p_PH.contiguous()
 
         walk(_forward, B, H, z_TBG, h, c, weight, p, T, B, GATES=G // H)
@@ -215,14 +211,8 @@ class WalkedSequence(Function):
         dz_TBG = dz[:-1]
         dfirst = product(dz_TBG[0], weight, weight.dtype)
         dweight = weight_gradient(dz_TBG, h[:-1], weight.dtype)
-        dp_PH = _peephole_gradient(dz_TBG, c) if ctx.needs_input_grad[4] else None
+        dp_PH = peephole_gradient(dz_TBG, c[:-1], c[1:]) if ctx.needs_input_grad[4] else None
         return dz_TBG, dfirst, dc, dweight, dp_PH
-
-
-def _peephole_gradient(dz_TBG: Tensor, c: Tensor) -> Tensor:
-    *early, _, out = dz_TBG.split(c.shape[2], 2)
-    seen = [(dz_TBH * c[:-1]).sum((0, 1)) for dz_TBH in early]
-    return torch.stack([*seen, (out * c[1:]).sum((0, 1))])
 
 
 def run_walked_lstm(

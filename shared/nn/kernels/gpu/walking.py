@@ -25,11 +25,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ROWS = 16  # the fewest that a tensor core multiplies
+ROWS = tl.constexpr(16)  # the fewest that a tensor core multiplies
 WIDE = 128
 # Three tiles of a state and of weights in float32 on their way: 54 KiB of shared memory, which
 # every card since Turing has.
-DEPTH = {"INNER": 32, "STAGES": 4}
+INNER, STAGES = tl.constexpr(32), tl.constexpr(4)
 
 
 def jitted(function: Callable[..., Any]) -> Any:
@@ -74,6 +74,23 @@ def slope(h: tl.tensor, NAME: tl.constexpr) -> tl.tensor:
 
 
 @jitted
+def own_rows(B: tl.tensor) -> tl.tensor:
+    """The program's rows of a batch, and which of them there are."""
+    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    return rows, rows < B
+
+
+@jitted
+def tile(
+    first: tl.tensor, rows: tl.tensor, are_real: tl.tensor, N: tl.constexpr, UNITS: tl.constexpr
+) -> tl.tensor:
+    """Units from the first on, which numbers of the tile there are, and where, in rows of N."""
+    units = first + tl.arange(0, UNITS)
+    inside = are_real[:, None] & (units < N)[None, :]
+    return units, inside, rows[:, None] * N + units[None, :]
+
+
+@jitted
 def multiply(
     out: tl.tensor,
     more: tl.tensor,
@@ -89,8 +106,6 @@ def multiply(
     DOWN: tl.constexpr,
     ADDS: tl.constexpr,
     UNITS: tl.constexpr,
-    INNER: tl.constexpr,
-    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """out = left @ weight, plus `more` if ADDS, for the program's rows; `out` may be `more`.
@@ -99,10 +114,9 @@ def multiply(
     `weight` is (K, N) with the next column ACROSS numbers away and the next row DOWN.
     """
     for first in tl.range(0, N, UNITS, num_stages=1):
-        units = first + tl.arange(0, UNITS)
-        inside = are_real[:, None] & (units < N)[None, :]
+        units, inside, _ = tile(first, rows, are_real, N, UNITS)
         at = rows[:, None] * WIDTH + units[None, :]
-        total = tl.zeros((rows.shape[0], UNITS), tl.float32)
+        total = tl.zeros((ROWS, UNITS), tl.float32)
         for start in tl.range(0, K, INNER, num_stages=STAGES):
             k = start + tl.arange(0, INNER)
             is_weight = (k < K)[:, None] & (units < N)[None, :]
@@ -115,10 +129,11 @@ def multiply(
         tl.store(out + at, total, inside)
 
 
-def product_type(weight: Tensor) -> torch.dtype:
-    """What recurrent products multiply in: autocast's type, else that of the weights."""
+def for_products(weight: Tensor) -> Tensor:
+    """Weights in the type that recurrent products multiply in, which is autocast's where it is on."""
     kind = weight.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    return weight.to(dtype).contiguous()
 
 
 def precision() -> str:
@@ -126,17 +141,17 @@ def precision() -> str:
     return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "tf32x3"
 
 
-def tiles(units: int) -> dict[str, Any]:
-    """Sides of tiles, and warps: one for every 16 units, on which a tensor core has two products."""
+def tiles(units: int) -> dict[str, int]:
+    """How wide tiles are, and warps: one for every 16 units, on which a tensor core has two products."""
     side = WIDE if units > WIDE // 2 else WIDE // 2
-    return {**DEPTH, "ROWS": ROWS, "UNITS": side, "num_warps": side // 16}
+    return {"UNITS": side, "num_warps": side // 16}
 
 
 def walk(kernel: Any, num_rows: int, units: int, *arguments: Any, **options: Any) -> None:
-    """One program for every 16 rows, on the device of the first tensor."""
+    """One program for each tile of rows, on the device of the first tensor."""
     constants = {"H": units, "PRECISION": precision(), **tiles(units), **options}
     with torch.cuda.device_of(arguments[0]):
-        kernel[(triton.cdiv(num_rows, ROWS),)](*arguments, **constants)
+        kernel[(triton.cdiv(num_rows, ROWS.value),)](*arguments, **constants)
 
 
 def with_first(first_BH: Tensor, num_steps: int) -> Tensor:
