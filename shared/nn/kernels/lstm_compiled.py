@@ -4,7 +4,6 @@ z_BG becomes the gates i, f, g, o (i, g, o when coupled); p_PH are the peepholes
 where a cell has none. Derivatives are those of shared.nn.kernels.lstm, a step at a time.
 """
 
-import time
 from functools import partial
 from typing import Any
 
@@ -223,16 +222,14 @@ class CompiledSequence(Function):
         return dz_TBG, dh if to_first else None, dc, dweight, dp_PH, None
 
 
-def warm() -> float:
-    """Compile the loops, or read them from disk; returns the seconds that took."""
-    started = time.perf_counter()
+def warm() -> None:
+    """Compile the loops, or read them from disk."""
     for gates in (3, 4):
         z_TBG = torch.zeros(1, 1, gates, requires_grad=True)
         zero, weight = torch.zeros(1, 1), torch.zeros(gates, 1)
         given = (zero, zero, weight, torch.zeros(gates - 1, 1), torch.empty(0, 1))
         h_TBH, _ = applied(CompiledSequence, z_TBG.clone(), *given)
         h_TBH.sum().backward()
-    return time.perf_counter() - started
 
 
 def run_compiled_lstm(

@@ -6,7 +6,6 @@ normalised. p_PH are the peepholes of i, f, o, zero where a cell has none.
 """
 
 import math
-import time
 from functools import partial
 from typing import Any
 
@@ -310,9 +309,8 @@ class NormalisedSequence(Function):
         return dz_TBG, dh, dc, None, dweight, dp_PH, dgain, dgain_c, dn_TBH.sum((0, 1))
 
 
-def warm() -> float:
-    """Compile the loops, or read them from disk; returns the seconds that took."""
-    started = time.perf_counter()
+def warm() -> None:
+    """Compile the loops, or read them from disk."""
     for gates in (3, 4):
         z_TBG = torch.zeros(1, 1, gates, requires_grad=True)
         one = torch.ones(1)
@@ -321,7 +319,6 @@ def warm() -> float:
         given = (zero, zero, torch.empty(0, 1), *weights)
         h_TBH, _ = applied(NormalisedSequence, z_TBG.clone(), *given)
         h_TBH.sum().backward()
-    return time.perf_counter() - started
 
 
 def run_normalised_lstm(
