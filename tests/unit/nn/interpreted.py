@@ -50,7 +50,7 @@ def test_a_kernel_gives_what_the_equation_says(cell: dict[str, Any], size: tuple
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_products_follow_autocast(cell: dict[str, Any]) -> None:
+def test_under_autocast_a_kernel_gives_about_the_same(cell: dict[str, Any]) -> None:
     """In float16, since the interpreter does not multiply bfloat16."""
     module = make_cell(cell, 5, 20, "cpu")
     x_BTI, state = make_given(module, 3, 3, "cpu")
@@ -63,6 +63,18 @@ def test_products_follow_autocast(cell: dict[str, Any]) -> None:
     assert walked[0].dtype == torch.float32
     torch.testing.assert_close(walked[0], plain[0], **CLOSE[torch.bfloat16])
     torch.testing.assert_close(found, expected, **CLOSE[torch.bfloat16])
+
+
+@pytest.mark.parametrize("cell", CELLS[:-2], ids=str)
+def test_recurrent_products_follow_autocast(cell: dict[str, Any]) -> None:
+    module = make_cell(cell, 5, 20, "cpu")
+
+    with torch.autocast("cpu", torch.float16):
+        h_BTH, _ = module.sequence(*make_given(module, 3, 3, "cpu"))
+    assert h_BTH.grad_fn is not None
+    walk: Any = h_BTH.grad_fn.next_functions[0][0]  # behind what puts the batch first
+
+    assert torch.float16 in {kept.dtype for kept in walk.saved_tensors}
 
 
 @pytest.mark.parametrize("cell", CELLS[-2:], ids=str)

@@ -14,7 +14,7 @@ LENGTHS = torch.tensor([12, 5, 1])
 SETTINGS: list[dict[str, Any]] = [
     {"hidden_size": 8},  # where loops are compiled
     {"hidden_size": 300},  # where other kernels take over
-    {"hidden_size": 8, "layer_norm": True},  # where none fits
+    {"hidden_size": 8, "layer_norm": True},  # where few fit
 ]
 
 
