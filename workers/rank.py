@@ -15,7 +15,6 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from shared.config import get_settings
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
-from shared.db.leases import LeaseStore
 from shared.jobs.errors import LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.logging import configure_logging, get_logger
@@ -67,8 +66,7 @@ def _lead(order: RanksOrder, team: Ranks) -> None:
         try:
             Attempt(job, lease, team.device, team).run()
         except StopAsked as asked:
-            status, outcome = asked.status, asked.outcome
-            lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+            lease.stop(asked)
     heart.stopped.set()  # without signing off: the worker goes on
 
 

@@ -72,8 +72,7 @@ def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
         else:
             Attempt(job, lease, choose_device(job.device)).run()
     except StopAsked as asked:
-        status, outcome = asked.status, asked.outcome
-        lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+        lease.stop(asked)
     except RankDied as died:
         reason = f"lost a process on {heart.worker}"
         log.warning(reason, job_id=job.id, attempt=job.attempt, error=str(died))
