@@ -20,13 +20,14 @@ from shared.db.engine import transaction
 from shared.db.leases import LeaseStore
 from shared.db.models import ModelStore
 from shared.db.tables import CheckpointRow, JobRow
-from shared.jobs.errors import ErrorClass, JobError, LeaseLost
+from shared.jobs.errors import DatasetNotFound, ErrorClass, JobError, LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import unpack_into
 from shared.nn.mappings import AnyNetwork
+from shared.queue import wake_workers
 from workers.faults import explain
 from workers.launch import RankDied, run_ranks
 from workers.lease import Heart, Lease, StopAsked
@@ -62,6 +63,10 @@ def run_next(heart: Heart) -> None:
             _settle(job, lease, heart)
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning("attempt abandoned", error=str(error))
+        if get_settings().max_running_jobs:
+            wake_workers(
+                [job.id]
+            )  # for one that the cap held back, whose own wake-up found nothing
 
 
 def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
@@ -95,9 +100,15 @@ class OutOfTime(JobFailed):
 
 
 def load_table(db: Session, job: JobRow, spec: JobSpec) -> DatasetTable:
-    """The job's dataset, whole."""
+    """The job's dataset, whole.
+
+    Raises:
+        DatasetNotFound: it was deleted.
+    """
     store = DatasetStore(db)
-    data = store.read(store.get(job.dataset_id or spec.dataset))
+    if job.dataset_id is None:
+        raise DatasetNotFound(spec.dataset)  # by its name it could be another owner's
+    data = store.read(store.get(job.dataset_id))
     return DatasetTable.open(memoryview(data))
 
 
