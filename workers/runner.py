@@ -80,7 +80,7 @@ def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
         lease.stop(asked)
     except RankDied as died:
         reason = f"lost a process on {heart.worker}"
-        log.warning(reason, job_id=job.id, attempt=job.attempt, error=str(died))
+        log.warning(reason, error=str(died))
         lease.write(lambda db, row: LeaseStore(db).lose(row, reason))
     except (LeaseLost, OperationalError, InterfaceError):
         raise
@@ -137,7 +137,7 @@ class Attempt:
         """Train to the end and publish; raises whatever ends it before."""
         threads = threads_for(self.spec)
         torch.set_num_threads(threads)
-        log.info("training starts", job_id=self.job.id, attempt=self.job.attempt, threads=threads)
+        log.info("training starts", threads=threads)
         table = self.lease.transact(lambda db: load_table(db, self.job, self.spec))
         self.plan = make_plan(self.spec, table, self.device)
         self.plan.training.team = self.team
