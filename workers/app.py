@@ -30,6 +30,7 @@ from workers.orphans import die_with_parent
 log = get_logger(__name__)
 app = make_celery()
 app.conf.imports = ["workers.tasks"]
+MAIN_PID = os.getpid()  # of the process that this module is imported in, and that forks the others
 
 
 class Process:
@@ -48,7 +49,7 @@ def _log_our_way(**_: object) -> None:
 
 @worker_process_init.connect
 def _begin(**_: object) -> None:
-    die_with_parent()
+    die_with_parent(MAIN_PID)
     reset_engine(close=False)
     Process.heart = Heart(worker_name(), device_name(), num_gpus())
     Process.heart.start()

@@ -58,7 +58,8 @@ def _mebibytes(num_bytes: int) -> str:
 
 
 def _corrupt(error: Exception) -> JobError:
-    return JobError("corrupt_blob", ErrorClass.DATA, f"{error} Upload the dataset again.")
+    message = f"{error} Submit the job again; if that fails as well, upload its dataset again."
+    return JobError("corrupt_blob", ErrorClass.DATA, message)
 
 
 def _gone(error: Exception) -> JobError:

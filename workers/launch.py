@@ -18,7 +18,7 @@ from shared.logging import get_logger
 from workers.drain import is_draining
 from workers.lease import Heart, Lease
 from workers.plan import JobFailed, choose_device
-from workers.ranks_folder import RanksFolder, RanksOrder
+from workers.ranks_folder import FAULTY, RanksFolder, RanksOrder
 
 log = get_logger(__name__)
 LAUNCHER_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -30,6 +30,10 @@ ENVIRONMENT = {
     "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
 }
 DRAIN_EVERY_S = 0.2
+SPOKEN = (
+    FAULTY,
+    -signal.SIGTERM,
+)  # exit codes: it said why, or the launcher ended it after another
 SHUTDOWN_S = 5  # from the death of one process until the others are killed
 
 
@@ -41,7 +45,7 @@ def run_ranks(job: JobRow, lease: Lease, heart: Heart) -> None:
     """Train the job in several processes; returns once they have settled it.
 
     Raises:
-        JobFailed: the fault is the job's, or this worker has too few GPUs.
+        JobFailed: a process said why it failed, or this worker has too few GPUs.
         RankDied: a process was lost.
     """
     # a second that only such jobs need to wait
@@ -51,15 +55,28 @@ def run_ranks(job: JobRow, lease: Lease, heart: Heart) -> None:
     device = choose_device(job.device, spec.resources.devices).type
     with tempfile.TemporaryDirectory(prefix="unroll-ranks-") as path:
         folder = RanksFolder(Path(path))
-        identity = (heart.worker, heart.device, heart.num_gpus)
-        memory = job.estimate["memory_bytes"]
-        folder.give(RanksOrder(job.id, job.attempt, lease.lease_s, device, *identity, memory))
+        folder.give(_order(job, lease, heart, device))
         try:
             with _passing_on(folder), _own_signals(), _environment():
                 _launch(folder, spec.resources.devices, job)
         except ChildFailedError as error:
             codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
             raise _reason(codes, folder) from error
+
+
+def _order(job: JobRow, lease: Lease, heart: Heart, device: str) -> RanksOrder:
+    return RanksOrder(
+        job_id=job.id,
+        attempt=job.attempt,
+        lease_s=lease.lease_s,
+        device=device,
+        worker=heart.worker,
+        worker_device=heart.device,
+        num_gpus=heart.num_gpus,
+        estimated_bytes=job.estimate["memory_bytes"],
+        request_id=job.request_id,
+        parent=os.getpid(),
+    )
 
 
 def _launch(folder: RanksFolder, size: int, job: JobRow) -> None:
@@ -83,8 +100,8 @@ def _launch(folder: RanksFolder, size: int, job: JobRow) -> None:
 
 
 def _reason(codes: dict[int, int], folder: RanksFolder) -> Exception:
-    fault = folder.fault()
-    if fault is not None and fault.cls is not ErrorClass.INFRA:
+    fault, is_lost = folder.fault(), any(code not in SPOKEN for code in codes.values())
+    if fault is not None and not (is_lost and fault.cls is ErrorClass.INFRA):
         return JobFailed(fault)
     said = fault.message if fault else "none said why"
     return RankDied(f"exit codes of the processes by rank: {sorted(codes.items())}; {said}")

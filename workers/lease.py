@@ -69,6 +69,16 @@ class Lease:
         """
         return self.transact(lambda db: work(db, LeaseStore(db).owned(self.job_id, self.attempt)))
 
+    def stop(self, asked: StopAsked) -> None:
+        """End the attempt as it was asked to, unless its user has wished for something else since."""
+
+        def settle(db: Session, row: JobRow) -> None:
+            wish = WISHES.get(JobStatus(row.status))
+            status, outcome = (wish, wish.value) if wish else (asked.status, asked.outcome)
+            LeaseStore(db).settle(row, status, outcome)
+
+        self.write(settle)
+
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run one transaction that changes nothing of the job; otherwise like `write`.
 

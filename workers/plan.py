@@ -21,7 +21,7 @@ from workers.training.schedules import build_schedule
 
 
 class JobFailed(Exception):
-    """The job cannot succeed; trying again would not help."""
+    """Why the attempt failed is known; the error's class says whether trying again can help."""
 
     def __init__(self, error: JobError) -> None:
         super().__init__(error.message)

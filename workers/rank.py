@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 from sqlalchemy.exc import InterfaceError, OperationalError
+from structlog.contextvars import bind_contextvars
 
 from shared.config import get_settings
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
-from shared.db.leases import LeaseStore
 from shared.jobs.errors import LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.logging import configure_logging, get_logger
@@ -24,7 +24,7 @@ from workers.faults import explain
 from workers.lease import Heart, Lease, StopAsked
 from workers.orphans import die_with_parent
 from workers.plan import make_plan
-from workers.ranks_folder import RanksFolder, RanksOrder
+from workers.ranks_folder import ABANDONED, FAULTY, RanksFolder, RanksOrder
 from workers.runner import Attempt, load_table
 from workers.saver import load_latest
 from workers.threads import threads_for
@@ -34,13 +34,13 @@ from workers.training.state import own_parts
 from workers.training.team import Dismissed
 
 log = get_logger(__name__)
-ABANDONED, FAULTY = 3, 4  # exit codes
 
 
-def main(folder: RanksFolder) -> int:
+def main(folder: RanksFolder, order: RanksOrder) -> int:
     """Train as one of several; the exit code, which is 0 only where the job was settled."""
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    order = folder.order()
+    ids = {"request_id": order.request_id, "job_id": order.job_id, "attempt": order.attempt}
+    bind_contextvars(**ids, rank=rank)
     try:
         device = torch.device(order.device, rank) if order.device == "cuda" else torch.device("cpu")
         if order.device == "cuda":
@@ -48,7 +48,7 @@ def main(folder: RanksFolder) -> int:
         team = Ranks(rank, size, device, str(folder.store))
         (_follow if rank else _lead)(order, team)
     except (LeaseLost, OperationalError, InterfaceError) as error:
-        log.warning("attempt abandoned", job_id=order.job_id, rank=rank, error=str(error))
+        log.warning("attempt abandoned", error=str(error))
         return ABANDONED
     except Exception as error:
         folder.report(rank, explain(error, order.estimated_bytes))
@@ -67,8 +67,7 @@ def _lead(order: RanksOrder, team: Ranks) -> None:
         try:
             Attempt(job, lease, team.device, team).run()
         except StopAsked as asked:
-            status, outcome = asked.status, asked.outcome
-            lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+            lease.stop(asked)
     heart.stopped.set()  # without signing off: the worker goes on
 
 
@@ -92,16 +91,17 @@ def _follow(order: RanksOrder, team: Ranks) -> None:
             pass
         team.next_step(0.0)  # the first one may still save
     except Dismissed:
-        log.debug("dismissed", job_id=job.id, rank=team.rank)
+        log.debug("dismissed")
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    ranks_folder = RanksFolder(Path(sys.argv[1]))
+    ranks_order = ranks_folder.order()
+    die_with_parent(ranks_order.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the worker decides what follows
     settings = get_settings()
     configure_logging(settings.log_level, as_json=settings.log_json)
-    ranks_folder = RanksFolder(Path(sys.argv[1]))
     watch(ranks_folder.draining)
-    code = main(ranks_folder)
+    code = main(ranks_folder, ranks_order)
     sys.stdout.flush()
     os._exit(code)  # no farewell to the other processes, which may be gone

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from shared.jobs.errors import ErrorClass, JobError
 
+ABANDONED, FAULTY = 3, 4  # exit codes: the job is another's now; why it failed was reported
+
 
 @dataclass(frozen=True, slots=True)
 class RanksOrder:
@@ -19,6 +21,8 @@ class RanksOrder:
     worker_device: str
     num_gpus: int
     estimated_bytes: int
+    request_id: str | None  # for the log lines
+    parent: int  # pid of the process that starts them
 
 
 class RanksFolder:
@@ -40,11 +44,12 @@ class RanksFolder:
         whole.rename(self.path / f"fault-{rank}.json")
 
     def fault(self) -> JobError | None:
-        """The fault to blame: one of the job rather than of a machine.
+        """The fault to blame: one of the job rather than of a machine, else the first.
 
-        A process that dies takes the others with it, and what they say is only that it is gone.
+        A process that ends takes the others with it, and what they say is only that it is gone.
         """
-        found = [json.loads(file.read_text()) for file in sorted(self.path.glob("fault-*.json"))]
+        files = sorted(self.path.glob("fault-*.json"), key=lambda file: file.stat().st_mtime_ns)
+        found = [json.loads(file.read_text()) for file in files]
         faults = [
             JobError(f["code"], ErrorClass(f["class"]), f["message"], f.get("details", {}))
             for f in found

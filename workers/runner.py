@@ -20,13 +20,14 @@ from shared.db.engine import transaction
 from shared.db.leases import LeaseStore
 from shared.db.models import ModelStore
 from shared.db.tables import CheckpointRow, JobRow
-from shared.jobs.errors import ErrorClass, JobError, LeaseLost
+from shared.jobs.errors import DatasetNotFound, ErrorClass, JobError, LeaseLost
 from shared.jobs.spec import JobSpec
 from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import unpack_into
 from shared.nn.mappings import AnyNetwork
+from shared.queue import wake_workers
 from workers.faults import explain
 from workers.launch import RankDied, run_ranks
 from workers.lease import Heart, Lease, StopAsked
@@ -62,6 +63,10 @@ def run_next(heart: Heart) -> None:
             _settle(job, lease, heart)
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning("attempt abandoned", error=str(error))
+        if get_settings().max_running_jobs:
+            wake_workers(
+                [job.id]
+            )  # for one that the cap held back, whose own wake-up found nothing
 
 
 def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
@@ -72,11 +77,10 @@ def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
         else:
             Attempt(job, lease, choose_device(job.device)).run()
     except StopAsked as asked:
-        status, outcome = asked.status, asked.outcome
-        lease.write(lambda db, row: LeaseStore(db).settle(row, status, outcome))
+        lease.stop(asked)
     except RankDied as died:
         reason = f"lost a process on {heart.worker}"
-        log.warning(reason, job_id=job.id, attempt=job.attempt, error=str(died))
+        log.warning(reason, error=str(died))
         lease.write(lambda db, row: LeaseStore(db).lose(row, reason))
     except (LeaseLost, OperationalError, InterfaceError):
         raise
@@ -96,9 +100,15 @@ class OutOfTime(JobFailed):
 
 
 def load_table(db: Session, job: JobRow, spec: JobSpec) -> DatasetTable:
-    """The job's dataset, whole."""
+    """The job's dataset, whole.
+
+    Raises:
+        DatasetNotFound: it was deleted.
+    """
     store = DatasetStore(db)
-    data = store.read(store.get(job.dataset_id or spec.dataset))
+    if job.dataset_id is None:
+        raise DatasetNotFound(spec.dataset)  # by its name it could be another owner's
+    data = store.read(store.get(job.dataset_id))
     return DatasetTable.open(memoryview(data))
 
 
@@ -127,7 +137,7 @@ class Attempt:
         """Train to the end and publish; raises whatever ends it before."""
         threads = threads_for(self.spec)
         torch.set_num_threads(threads)
-        log.info("training starts", job_id=self.job.id, attempt=self.job.attempt, threads=threads)
+        log.info("training starts", threads=threads)
         table = self.lease.transact(lambda db: load_table(db, self.job, self.spec))
         self.plan = make_plan(self.spec, table, self.device)
         self.plan.training.team = self.team

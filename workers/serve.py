@@ -12,7 +12,7 @@ QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--logle
 
 def main() -> None:
     if "UNROLL_SUPERVISED" in os.environ:
-        die_with_parent()
+        die_with_parent(int(os.environ["UNROLL_SUPERVISED"]))
     settings = get_settings()
     configure_logging(settings.log_level, as_json=settings.log_json)  # Celery warns before it asks
     from workers.app import app  # torch comes in here, after CUDA_VISIBLE_DEVICES was set

@@ -1,5 +1,6 @@
 """Several training processes under one command: started, started again, and stopped together."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -20,7 +21,7 @@ class Slot:
     """The place of one training process. Time comes in as a parameter, in monotonic seconds."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        self.command, self.env = list(command), {**env, "UNROLL_SUPERVISED": "1"}
+        self.command, self.env = list(command), {**env, "UNROLL_SUPERVISED": str(os.getpid())}
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = self.due_at = 0.0
         self.pause_s = FIRST_PAUSE_S

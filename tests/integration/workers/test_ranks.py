@@ -18,6 +18,7 @@ from shared.db.tables import JobRow
 from shared.jobs.states import Verb
 from tests.integration.workers.commands import wait_for_workers, wake, worker_command
 from tests.integration.workers.conftest import Submit, job_row
+from tests.integration.workers.test_concurrency import lines_of
 from tests.integration.workers.test_stopping import curve
 from tests.servers import is_alive, wait_for
 from workers import launch
@@ -131,18 +132,19 @@ def test_a_job_handed_back_and_then_struck_ends_with_the_weights_of_a_calm_one(
     assert processes() == {}
 
 
-def test_a_cancelled_job_stops_on_all_devices_and_keeps_its_checkpoint(
-    submit: Submit, heart: Heart
+@pytest.mark.parametrize(("verb", "status"), [(Verb.CANCEL, "cancelled"), (Verb.PAUSE, "paused")])
+def test_a_job_stopped_by_its_user_stops_on_all_devices_and_keeps_its_checkpoint(
+    submit: Submit, heart: Heart, verb: Verb, status: str
 ) -> None:
-    def cancel() -> None:
+    def act() -> None:
         with transaction() as db:
-            JobStore(db).act(job_id, Verb.CANCEL)
+            JobStore(db).act(job_id, verb)
 
     job_id = submit(network={"cell": "elman"}, training={"epochs": 100_000}, resources=TWO)
-    with meanwhile(job_id, 0, cancel):
+    with meanwhile(job_id, 0, act):
         run_next(heart)
 
-    assert job_row(job_id).status == "cancelled"
+    assert job_row(job_id).status == status
     with transaction() as db:
         kept = [row.step for row, _ in CheckpointStore(db).of_job(job_id)]
     assert steps_of(job_id) in kept
@@ -176,7 +178,10 @@ def test_a_worker_takes_the_processes_of_its_job_with_it(
     submit: Submit, redis_url: str, tmp_path: Path, number: signal.Signals, status: str
 ) -> None:
     job_id = submit(network={"cell": "elman"}, training={"epochs": 100_000}, resources=TWO)
-    with worker_command(tmp_path / "worker.log", "--device", "cpu") as command:
+    with transaction() as db:
+        JobStore(db).get(job_id).request_id = "req_1"
+    log = tmp_path / "worker.log"
+    with worker_command(log, "--device", "cpu") as command:
         wait_for_workers(1)
         wake(job_id)
         assert wait_for(lambda: steps_of(job_id) > 0, WAIT_S)
@@ -187,3 +192,6 @@ def test_a_worker_takes_the_processes_of_its_job_with_it(
         assert wait_for(lambda: processes() == {}, WAIT_S)
         command.wait(WAIT_S)
     assert job_row(job_id).status == status
+    [begun] = lines_of(log, "training starts")
+    ids = (begun["request_id"], begun["job_id"], begun["attempt"], begun["rank"])
+    assert ids == ("req_1", job_id, 1, 0)

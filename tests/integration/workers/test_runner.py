@@ -17,6 +17,8 @@ from shared.db.metrics import MetricStore
 from shared.db.models import ModelStore
 from shared.db.tables import JobRow
 from shared.jobs.states import Verb
+from shared.queue import num_messages
+from tests.integration.seeding import settings
 from tests.integration.workers.conftest import Submit, job_row
 from workers.faults import explain
 from workers.lease import Heart
@@ -318,6 +320,34 @@ def test_the_time_of_earlier_attempts_counts_and_a_retry_grants_it_anew(
     run_next(heart)
 
     assert job_row(job_id).status == "succeeded"
+
+
+@pytest.mark.parametrize(("cap", "num_wake_ups"), [("0", 0), ("1", 1)])
+def test_a_slot_that_the_cap_kept_from_others_is_offered_when_it_is_free(
+    submit: Submit, heart: Heart, redis_url: str, cap: str, num_wake_ups: int
+) -> None:
+    submit(training={"max_steps": 1})
+
+    with settings(max_running_jobs=cap):
+        run_next(heart)
+        offered = num_messages()
+        run_next(heart)  # nothing waits: the offer is not repeated
+
+        assert (offered, num_messages()) == (num_wake_ups, num_wake_ups)
+
+
+def test_a_job_whose_dataset_was_deleted_takes_no_other_of_that_name(
+    submit: Submit, heart: Heart
+) -> None:
+    job_id = submit()
+    with transaction() as db:
+        db.execute(text("UPDATE jobs SET dataset_id = NULL"))
+
+    run_next(heart)
+
+    job = job_row(job_id)
+    assert job.error is not None
+    assert (job.status, job.error["code"], job.error["class"]) == ("failed", "dataset_gone", "data")
 
 
 def test_an_empty_queue_is_a_quiet_end(heart: Heart) -> None:

@@ -21,6 +21,7 @@ from workers import lease as lease_module
 from workers.lease import Heart, Lease
 from workers.recorder import Recorder
 from workers.runner import run_next
+from workers.saver import Saver
 
 LONG = {"epochs": 100_000}
 
@@ -117,6 +118,48 @@ def test_a_job_stopped_by_its_user_goes_on_exactly(
     assert curve(stopped, "val/loss") == curve(calm, "val/loss")
     with transaction() as db:
         assert JobStore(db).attempts([stopped])[stopped][1].resumed_from_step == num_steps
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "status"),
+    [
+        ("pause", Verb.CANCEL, "cancelled"),
+        ("drain", Verb.CANCEL, "cancelled"),
+        ("drain", Verb.PAUSE, "paused"),
+    ],
+)
+def test_a_wish_that_comes_while_the_attempt_is_ending_counts(
+    submit: Submit,
+    heart: Heart,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    then: Verb,
+    status: str,
+) -> None:
+    def act(job_id: str, verb: Verb) -> None:
+        with transaction() as db:
+            JobStore(db).act(job_id, verb)
+
+    def stop(job_id: str) -> None:
+        if first == "pause":
+            act(job_id, Verb.PAUSE)
+            heart.beat()
+        else:
+            monkeypatch.setattr(lease_module, "is_draining", lambda: True)
+
+    def save(self: Saver, metrics: dict[str, float]) -> None:
+        original(self, metrics)
+        act(self.lease.job_id, then)
+
+    original = Saver.save
+    monkeypatch.setattr(Saver, "save", save)  # the first one, because the training stops there
+    job_id = submit(training=LONG)
+    at_step(monkeypatch, 3, stop)
+    run_next(heart)
+
+    assert job_row(job_id).status == status
+    with transaction() as db:
+        assert [a.outcome for a in JobStore(db).attempts([job_id])[job_id]] == [status]
 
 
 def curve(job_id: str, name: str) -> list[tuple[int, float]]:

@@ -1,5 +1,7 @@
 """Whose fault it is when one of several processes fails, and what a worker without enough GPUs says."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,12 +9,13 @@ import torch
 
 from shared.jobs.errors import ErrorClass, JobError
 from workers.drain import is_draining, watch
+from workers.launch import RankDied, _reason
 from workers.plan import JobFailed, choose_device
-from workers.ranks_folder import RanksFolder, RanksOrder
+from workers.ranks_folder import ABANDONED, FAULTY, RanksFolder, RanksOrder
 
 
 def test_an_order_is_read_as_it_was_given(tmp_path: Path) -> None:
-    order = RanksOrder("job_1", 2, 30.0, "cpu", "host-1.1", "cpu", 0, 2**20)
+    order = RanksOrder("job_1", 2, 30.0, "cpu", "host-1.1", "cpu", 0, 2**20, None, 7)
 
     RanksFolder(tmp_path).give(order)
 
@@ -28,8 +31,41 @@ def test_the_fault_of_the_job_is_blamed_before_what_followed_from_it(tmp_path: P
     assert folder.fault() == memory
 
 
+UNEXPECTED = JobError("unexpected", ErrorClass.INFRA, "KeyError: 'x'")
+GONE = JobError("unexpected", ErrorClass.INFRA, "connection closed by peer")
+
+
+@pytest.mark.parametrize("others", [FAULTY, -signal.SIGTERM])
+def test_a_fault_that_was_told_is_told_on_and_the_first_one_is_it(
+    tmp_path: Path, others: int
+) -> None:
+    folder = RanksFolder(tmp_path)
+    folder.report(1, UNEXPECTED)
+    folder.report(0, GONE)
+    for age_s, rank in enumerate((0, 1)):
+        os.utime(tmp_path / f"fault-{rank}.json", (1000 - age_s, 1000 - age_s))
+
+    reason = _reason({0: others, 1: FAULTY}, folder)
+
+    assert isinstance(reason, JobFailed)
+    assert reason.error == UNEXPECTED
+
+
+@pytest.mark.parametrize("code", [-signal.SIGKILL, 1, ABANDONED])
+def test_a_process_that_ended_without_a_word_is_lost_whatever_the_others_say(
+    tmp_path: Path, code: int
+) -> None:
+    folder = RanksFolder(tmp_path)
+    folder.report(0, GONE)
+
+    assert isinstance(_reason({0: FAULTY, 1: code}, folder), RankDied)
+
+
 def test_without_a_report_nobody_is_blamed(tmp_path: Path) -> None:
-    assert RanksFolder(tmp_path).fault() is None
+    folder = RanksFolder(tmp_path)
+
+    assert folder.fault() is None
+    assert isinstance(_reason({0: -signal.SIGTERM}, folder), RankDied)
 
 
 def test_a_process_stops_as_well_once_its_file_is_there(tmp_path: Path) -> None:
