@@ -14,15 +14,7 @@ from shared.config import get_settings
 from shared.db.narrowing import narrow
 
 event.listen(Session, "do_orm_execute", narrow)
-STATEMENT_S = 60.0
-MIN_IDLE_S = 2.0  # an honest pause of a busy machine
-
-
-def _options() -> str:
-    """A process that froze with rows locked loses them with its lease, so that others go on."""
-    idle_s = min(STATEMENT_S, max(MIN_IDLE_S, get_settings().lease_s))
-    limits = {"statement_timeout": STATEMENT_S, "idle_in_transaction_session_timeout": idle_s}
-    return " ".join(f"-c {name}={1000 * seconds:.0f}" for name, seconds in limits.items())
+OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 
 
 def _translate(context: ExceptionContext) -> None:
@@ -50,7 +42,7 @@ def get_engine() -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_timeout=10,
-        connect_args={"connect_timeout": 5, "options": _options(), "application_name": "unroll"},
+        connect_args={"connect_timeout": 5, "options": OPTIONS, "application_name": "unroll"},
     )
     event.listen(engine, "handle_error", _translate)
     return engine

@@ -19,6 +19,7 @@ from shared.jobs.states import LEASED, JobStatus
 SWEEP_LOCK = 727_001
 RESEND_AFTER_S = 5.0
 MAX_RESEND_S = 60.0
+MIN_IDLE_S = 2.0  # an honest pause of a busy machine
 FAULTY = ("lost", "failed")  # outcomes that use up one of a job's attempts
 LOST = {
     JobStatus.RUNNING: JobStatus.QUEUED,
@@ -47,6 +48,7 @@ class LeaseStore:
 
         The job's new `attempt` is the fencing token of every later write.
         """
+        self._let_go_in_time()
         num_devices = JobRow.spec["resources"]["devices"].as_integer()
         fits = (
             or_(JobRow.device == "cpu", num_devices <= num_gpus)
@@ -76,6 +78,7 @@ class LeaseStore:
 
     def renew(self, job_id: str, attempt: int, lease_s: float) -> JobStatus | None:
         """Extend the lease and read the user's wish; None = the lease is no longer ours."""
+        self._let_go_in_time()
         status = self.db.scalars(
             update(JobRow)
             .where(JobRow.id == job_id, JobRow.attempt == attempt, JobRow.status.in_(LEASED))
@@ -90,6 +93,7 @@ class LeaseStore:
         Raises:
             LeaseLost: another attempt owns it, or it was taken away.
         """
+        self._let_go_in_time()
         query = select(JobRow).where(
             JobRow.id == job_id, JobRow.attempt == attempt, JobRow.status.in_(LEASED)
         )
@@ -98,6 +102,12 @@ class LeaseStore:
         if job is None:
             raise LeaseLost(f"attempt {attempt} no longer owns {job_id}")
         return job
+
+    def _let_go_in_time(self) -> None:
+        """A worker that freezes with a job's row locked loses the lock in the time of a lease."""
+        idle_ms = f"{1000 * max(MIN_IDLE_S, get_settings().lease_s):.0f}"
+        name = "idle_in_transaction_session_timeout"
+        self.db.execute(select(func.set_config(name, idle_ms, True)))
 
     def settle(
         self, job: JobRow, status: JobStatus, outcome: str, reason: str | None = None

@@ -13,6 +13,7 @@ from shared.db.seed import ensure_builtin
 from shared.db.tables import JobRow
 from shared.jobs.resolve import estimate, resolve
 from shared.jobs.spec import JobSpec
+from tests.conftest import forget_settings
 from workers.lease import Heart
 from workers.runner import run_next
 
@@ -21,7 +22,9 @@ Submit = Callable[..., str]
 
 
 @pytest.fixture
-def heart(database_url: str) -> Heart:
+def heart(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Heart:
+    monkeypatch.setenv("UNROLL_LEASE_S", "600")  # longer than any attempt, on whatever machine
+    forget_settings()
     return Heart("test-worker", "cpu")
 
 

@@ -59,16 +59,18 @@ def measured(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     configure_logging("INFO", as_json=True)  # on stderr: stdout has the stages alone
     heart = Heart("worker", "cpu")
+    heart.start()
     setattr(Saver, "save", measured("save", Saver.save))  # noqa: B010
     setattr(Saver, "resume", measured("resume", Saver.resume))  # noqa: B010
     setattr(runner, "unpack_into", measured("finish", runner.unpack_into))  # noqa: B010
     for is_draining in (True, False):  # handed back after its first step, then taken to its end
         setattr(lease, "is_draining", lambda asked=is_draining: asked)  # noqa: B010
         runner.run_next(heart)
+    heart.stopped.set()
     gc.collect()
     with transaction() as db:
         row = ModelStore(db).version("large")
-    model = measured("load", load)(row.name, row.version)
+    model = measured("load", load)(row)
     say("weights", model.num_bytes)
 
 
