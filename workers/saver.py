@@ -70,12 +70,12 @@ class Saver:
         ]
         return [checkpoint_id for *_, checkpoint_id in sorted(scored)]
 
-    def resume(self) -> bool:
+    def resume(self) -> None:
         """Go back to the newest checkpoint of an earlier attempt, if there is one."""
         found = self.lease.transact(lambda db: load_latest(db, self.lease.job_id, self.plan))
         if found is None:
             self.lease.write(lambda db, job: MetricStore(db).forget_after(job.id, 0))
-            return False
+            return
         row, facts = found
         self.plan.monitor.load(facts["monitor"])
         self.recorder.best = facts["best"]
@@ -84,7 +84,6 @@ class Saver:
         ends_epoch = position.batch == 0 and position.step > 0
         self.owes_evaluation = ends_epoch and not row.metrics
         self.lease.write(lambda db, job: _resumed(db, job, row))
-        return True
 
 
 def load_latest(

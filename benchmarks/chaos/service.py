@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import redis
 
-from services.embedded.process import Child
+from services.embedded.process import Child, wait_until_gone
 from services.standalone import Standalone, StandaloneOptions
 
 LEASE_S = 3.0
@@ -26,7 +26,7 @@ SETTINGS: Mapping[str, str] = {
     "UNROLL_RETRY_CAP_S": "1",
 }
 """So that what takes minutes in production takes seconds; set before a `Service` is made."""
-UP_S = 60.0
+GONE_S = 60.0
 FROZEN_S = 2 * LEASE_S
 
 
@@ -111,7 +111,7 @@ class Service:
         postgres = self.standalone.servers.postgres
         assert postgres is not None
         os.kill(postgres.pid, signal.SIGQUIT)
-        _wait_until(lambda: postgres.exit_code is not None)
+        wait_until_gone(postgres.pid, GONE_S)
         self.standalone.servers.restart_postgres()
         self.counts["Postgres restarted after an immediate shutdown"] += 1
 
@@ -120,7 +120,7 @@ class Service:
         api = next(child for child in self.standalone.services if child.name == "api")
         self._struck.add(api.name)
         api.kill()
-        _wait_until(lambda: api.exit_code is not None)
+        wait_until_gone(api.pid, GONE_S)
         self.counts["API killed and restarted"] += 1
 
     def settle(self, is_over: Callable[[], bool], timeout_s: float) -> bool:
@@ -154,10 +154,3 @@ def children_of(pid: int) -> list[int]:
         ]
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + UP_S
-    while not holds():
-        assert time.monotonic() < deadline, "a process did not end"
-        time.sleep(0.02)

@@ -27,7 +27,7 @@ class BlobStore:
         blob = BlobRow(id=new_id("blob"), bytes=0, sha256="")
         self.db.add(blob)
         self.db.flush()
-        digest, size, number = sha256(), 0, 0
+        digest, size = sha256(), 0
         for number, chunk in enumerate(rechunk(pieces, CHUNK_BYTES)):
             digest.update(chunk)
             size += len(chunk)

@@ -13,7 +13,7 @@ from shared.db.ids import new_id
 from shared.db.narrowing import EVERYONES
 from shared.db.pages import Page, newest_first
 from shared.db.tables import DatasetRow, JobRow
-from shared.db.viewer import current_owner
+from shared.db.viewer import BUILTIN, current_owner
 from shared.jobs.errors import DatasetInUse, DatasetNotFound, NameTaken
 from shared.jobs.resolve import DatasetFacts
 from shared.jobs.states import FINAL
@@ -83,7 +83,7 @@ class DatasetStore:
             DatasetInUse: a job still needs it, or it is built in.
         """
         row = self.lock(name_or_id)  # so that a job submitted meanwhile is seen below
-        if row.source == "builtin":
+        if row.source == BUILTIN:
             raise DatasetInUse(f"{row.name!r} is built in and stays.")
         needs = select(JobRow.id).where(JobRow.dataset_id == row.id, JobRow.status.not_in(FINAL))
         job_id = self.db.scalars(needs.limit(1), execution_options=EVERYONES).first()

@@ -90,7 +90,7 @@ def _store(db: Session, builtin: Builtin) -> DatasetRow:
                 db,
                 built,
                 name=builtin.name,
-                source="builtin",
+                source=BUILTIN,
                 format_name="builtin",
                 options=builtin.options,
                 num_bytes=len(built.arrow),

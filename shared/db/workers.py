@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, or_, select, text, true
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -31,19 +31,22 @@ class WorkerStore:
 
     def num_alive(self, lease_s: float) -> int:
         """Workers that gave a sign within the last `lease_s` seconds."""
-        alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
-        return self.db.scalars(select(func.count()).select_from(WorkerRow).where(alive)).one()
+        alive = select(func.count()).select_from(WorkerRow).where(_is_alive(lease_s))
+        return self.db.scalars(alive).one()
 
     def can_train(self, device: str, num_devices: int, lease_s: float) -> bool:
         """Whether a worker that could claim such a job gave a sign within the last `lease_s` seconds."""
-        alive = WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
         enough = {
             "cpu": true(),
             "cuda": WorkerRow.num_gpus >= num_devices,
             "auto": or_(WorkerRow.num_gpus == 0, WorkerRow.num_gpus >= num_devices),
         }
-        found = select(WorkerRow.name).where(alive, enough[device])
+        found = select(WorkerRow.name).where(_is_alive(lease_s), enough[device])
         return self.db.scalars(found.limit(1)).first() is not None
 
     def all(self) -> Sequence[WorkerRow]:
         return self.db.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
+
+
+def _is_alive(lease_s: float) -> ColumnElement[bool]:
+    return WorkerRow.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_s)

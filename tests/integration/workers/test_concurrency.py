@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from shared.db.engine import transaction
 from tests.integration.workers.commands import (
+    children_of,
     statuses,
     wait_for_workers,
     wake,
@@ -64,17 +65,13 @@ def test_a_process_is_replaced_after_its_jobs_and_keeps_its_name(
     log = tmp_path / "worker.log"
     with worker_command(log, "--device", "cpu", UNROLL_JOBS_PER_PROCESS="1") as command:
         wait_for_workers(1)
-        first = children(command.pid)
+        first = children_of(command.pid)
         wake(submit(network={"cell": "elman"}))
         assert wait_for(lambda: statuses() == ["succeeded"], 60)
-        assert wait_for(lambda: children(command.pid) not in ([], first), 60)
+        assert wait_for(lambda: children_of(command.pid) not in ([], first), 60)
         wake(submit(network={"cell": "elman"}))
         assert wait_for(lambda: statuses() == ["succeeded", "succeeded"], 60)
 
     with transaction() as db:
         names = db.execute(text("SELECT DISTINCT worker FROM attempts")).scalars().all()
     assert names == [f"{os.uname().nodename}-{command.pid}.1"]
-
-
-def children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -21,7 +21,13 @@ from shared.db.tables import AttemptRow
 from shared.queue import num_messages
 from tests.conftest import forget_settings
 from tests.integration.seeding import execute
-from tests.integration.workers.commands import statuses, wait_for_workers, wake, worker_command
+from tests.integration.workers.commands import (
+    children_of,
+    statuses,
+    wait_for_workers,
+    wake,
+    worker_command,
+)
 from tests.integration.workers.conftest import Submit, job_row
 from tests.integration.workers.test_stopping import curve
 from tests.servers import wait_for
@@ -72,10 +78,6 @@ def written_of(job_id: str) -> dict[str, str | None]:
             )
             for table, key in keys.items()
         }
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
