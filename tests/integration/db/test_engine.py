@@ -1,12 +1,16 @@
-"""A transaction whose process froze: what it locked is given back in the time of a lease."""
+"""The one engine of a process; what a transaction locked is given back when its process froze."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from shared.db import engine
-from shared.db.engine import transaction
+from shared.db.engine import get_engine, reset_engine, transaction
 from tests.conftest import forget_settings
 from tests.servers import libpq_url, wait_for
 
@@ -36,3 +40,22 @@ def test_a_process_that_froze_in_a_transaction_loses_its_locks_and_learns_that_i
         freeze()
     with transaction() as db:
         assert db.execute(text("SELECT 1")).scalar() == 1
+
+
+def test_threads_that_ask_first_at_once_get_the_same_engine(database_url: str) -> None:
+    together = Barrier(2)
+
+    def ask(_: int) -> Engine:
+        together.wait()
+        return get_engine()
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as they do on a busy machine
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            for _ in range(30):
+                reset_engine()
+                one, other = threads.map(ask, range(2))
+                assert one is other
+    finally:
+        sys.setswitchinterval(interval_s)
