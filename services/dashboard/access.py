@@ -69,10 +69,15 @@ async def _admit(request: Request) -> None:
     view_as(caller.viewer)
 
 
+def can_change(request: Request) -> bool:
+    """After a login: whether its key may do more than look."""
+    caller: Caller = request.state.caller
+    return caller.may(Scope.SUBMIT)
+
+
 def may_change(request: Request) -> None:
     """After `data_login`: refuse a change by a key that may only look."""
-    caller: Caller = request.state.caller
-    if not caller.may(Scope.SUBMIT):
+    if not can_change(request):
         raise HTTPException(403, lacks(Scope.SUBMIT))
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from services.dashboard.access import page_login
+from services.dashboard.access import can_change, page_login
 from services.dashboard.listing import Wanted, listing
 from services.dashboard.rendering import PageRoute, render
 from services.dashboard.views import network, words
@@ -41,7 +41,7 @@ class Tab(StrEnum):
 
 
 @router.get("/", response_class=HTMLResponse)
-def jobs_page(wanted: Wanted) -> HTMLResponse:
+def jobs_page(request: Request, wanted: Wanted) -> HTMLResponse:
     with transaction() as db:
         view = listing(db, wanted)
         datasets = DatasetStore(db).names()
@@ -51,7 +51,14 @@ def jobs_page(wanted: Wanted) -> HTMLResponse:
         "mapping": [(value, words.mapping({"mapping": value})) for value in Mapping],
         "dataset": [(name, name) for name in datasets],
     }
-    return render("jobs.html", view=view, wanted=wanted, options=options, blank=BLANK)
+    return render(
+        "jobs.html",
+        may_change=can_change(request),
+        view=view,
+        wanted=wanted,
+        options=options,
+        blank=BLANK,
+    )
 
 
 @router.get("/jobs/{job_id}", response_class=HTMLResponse)
@@ -70,7 +77,15 @@ def _job(request: Request, job_id: str, tab: Tab) -> HTMLResponse:
         view = job_page_view(db, row)
         more = CONTENT[tab](db, request, row)
     tabs = [(each.value, "" if each is Tab.OVERVIEW else f"/{each}") for each in Tab]
-    return render(f"job_{tab}.html", job=view, icons=words.ICONS, tab=tab.value, tabs=tabs, **more)
+    return render(
+        f"job_{tab}.html",
+        may_change=can_change(request),
+        job=view,
+        icons=words.ICONS,
+        tab=tab.value,
+        tabs=tabs,
+        **more,
+    )
 
 
 def _overview(db: Session, request: Request, row: JobRow) -> dict[str, Any]:

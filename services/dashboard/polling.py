@@ -1,7 +1,7 @@
 """What pages fetch: JSON that answers 304 while nothing has changed; the verbs of pages."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Annotated, Literal
 
@@ -21,11 +21,13 @@ from services.dashboard.views.job import JobPageView, job_page_view
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
+from shared.db.tables import EventRow
 from shared.jobs.errors import InvalidSpec
 from shared.jobs.states import Verb
 
 router = APIRouter(prefix="/ui", dependencies=[Depends(data_login)], include_in_schema=False)
 MAX_LINES = 200
+LOG_PAGE = 1000  # events
 SEEN = re.compile(r"^(.{1,200}):(\d{1,18})$")
 CHANGES = [Depends(same_origin), Depends(asked_by_a_page), Depends(may_change)]
 Part = Literal["curves", "events", "checkpoints"]
@@ -106,11 +108,16 @@ def download_log(job_id: JobId) -> StreamingResponse:
 
 
 def _log(job_id: str) -> Iterator[str]:
+    """Text a page at a time, each read in a transaction of its own: a slow client holds none."""
     number = 0
+    while rows := _log_page(job_id, number):
+        yield "".join(map(as_text, rows))
+        number = rows[-1].number
+
+
+def _log_page(job_id: str, after: int) -> Sequence[EventRow]:
     with transaction() as db:
-        while rows := EventStore(db).after(job_id, number, 1000):
-            number = rows[-1].number
-            yield "".join(map(as_text, rows))
+        return EventStore(db).after(job_id, after, LOG_PAGE)
 
 
 # Links of a page carry the cookie, not the key that the API asks for.

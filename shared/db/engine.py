@@ -1,5 +1,6 @@
 """The connection to Postgres and the one way to open a transaction."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,6 +16,7 @@ from shared.db.narrowing import narrow
 
 event.listen(Session, "do_orm_execute", narrow)
 OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+_making = threading.Lock()
 
 
 def _translate(context: ExceptionContext) -> None:
@@ -32,9 +34,16 @@ def _as_ours(error: psycopg.Error) -> BaseException:
     return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True)
 
 
-@lru_cache
 def get_engine() -> Engine:
     """The process's engine. A forked child must call `reset_engine` before its first query."""
+    if _engine.cache_info().currsize:
+        return _engine()
+    with _making:  # else threads that ask first at once make one each, and all but one leak
+        return _engine()
+
+
+@lru_cache
+def _engine() -> Engine:
     engine = create_engine(
         get_settings().database_url.get_secret_value(),
         hide_parameters=True,  # an error's text goes to the log, what people send does not
@@ -50,9 +59,9 @@ def get_engine() -> Engine:
 
 def reset_engine(*, close: bool = True) -> None:
     """Forget the engine; `close=False` in a forked child, whose connections belong to the parent."""
-    if get_engine.cache_info().currsize:
-        get_engine().dispose(close=close)
-    get_engine.cache_clear()
+    if _engine.cache_info().currsize:
+        _engine().dispose(close=close)
+    _engine.cache_clear()
 
 
 @contextmanager

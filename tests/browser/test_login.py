@@ -3,6 +3,10 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from shared.db.engine import transaction
+from shared.db.keys import KeyStore
+from shared.db.viewer import Viewer, viewing
+from shared.scopes import Scope
 from tests.browser import building
 from tests.browser.conftest import OpenPage, refresh
 
@@ -31,6 +35,7 @@ def test_a_page_asks_for_a_key_and_then_shows_itself(open_page: OpenPage) -> Non
     expect(page.get_by_role("heading", name="names-bilstm")).to_be_visible()
     assert page.url.endswith(f"/jobs/{job_id}/log?a=1")
     page.locator("html[data-ready]").wait_for()
+    expect(page.get_by_role("banner")).not_to_contain_text("read only")
     (cookie,) = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert KEY not in cookie["value"]
@@ -49,6 +54,30 @@ def test_a_logged_in_person_can_cancel_and_download(open_page: OpenPage) -> None
 
     expect(page.locator("h1 + .pill")).to_contain_text("cancelling")
     assert download.value.path().read_text().startswith("name,step")
+
+
+def test_a_key_that_may_only_read_is_told_so_and_has_nothing_to_press(open_page: OpenPage) -> None:
+    with transaction() as db:
+        key, secret = KeyStore(db).create("reader", [Scope.READ])
+    reader = Viewer(key.id, sees_all=False)
+    with viewing(reader):
+        job_id = building.a_running_job()
+    page = open_page(f"/jobs/{job_id}", is_live=False)
+    log_in(page, secret)
+    page.locator("html[data-ready]").wait_for()
+
+    expect(page.get_by_role("banner")).to_contain_text("read only")
+    expect(page.get_by_role("button", name="Copy id")).to_be_visible()
+    expect(page.locator("[data-verb], #cancel, dialog")).to_have_count(0)
+
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    page.locator("html[data-ready]").wait_for()
+    with viewing(reader):
+        building.a_job("newcomer")
+    refresh(page)
+    expect(page.get_by_role("link", name="newcomer")).to_be_visible()
+    expect(page.get_by_role("banner")).to_contain_text("read only")
+    expect(page.locator("input[type=checkbox], #cancel, dialog")).to_have_count(0)
 
 
 def test_logging_out_ends_the_view(open_page: OpenPage) -> None:

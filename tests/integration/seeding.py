@@ -1,6 +1,7 @@
 """Databases that hold datasets before a test begins, and a worker played without training."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -198,3 +199,23 @@ def succeed(job: JobRow, data: bytes = b"weights") -> CheckpointRow:
         row.weights_sha256 = checkpoint.weights_sha256
         leases.settle(row, JobStatus.SUCCEEDED, "succeeded")
     return checkpoint
+
+
+OPEN = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+"""
+
+
+def slowly_read(pieces: AsyncIterable[object]) -> list[object]:
+    """Each piece of a stream; between two of them, nobody may be within a transaction."""
+
+    async def collect() -> list[object]:
+        found = []
+        async for piece in pieces:
+            found.append(piece)
+            with transaction() as db:
+                assert db.scalars(text(OPEN)).one() == 0
+        return found
+
+    return asyncio.run(collect())

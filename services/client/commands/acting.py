@@ -43,7 +43,10 @@ def set_(
     job_id: JobId,
     priority: Annotated[int | None, typer.Option(help="0 to 9; higher is sooner.")] = None,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    metadata: Annotated[list[str] | None, typer.Option(help="key=value, instead of all.")] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value, in place of all there is; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Change a job's priority, name or metadata."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, list and revoke the keys that open the services.")
 SHOWN = ("id", "name", "prefix", "scopes", "state", "created_at", "expires_at", "last_used_at")
 PAGE = 100
+USUAL = ", ".join(USUAL_SCOPES)
 
 
 @app.command()
@@ -29,10 +30,11 @@ def create(
     config: ClientConfig,
     name: Annotated[str, typer.Argument(help="What it is for.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may do (may be repeated).")
+        list[Scope] | None, typer.Option(help=f"What it may do; may be repeated. Default: {USUAL}.")
     ] = None,
     expires_in_days: Annotated[
-        float | None, typer.Option(min=0.001, max=36_500, help="Default: no end.")
+        float | None,
+        typer.Option(min=0.001, max=36_500, help="Days until it ends. Default: never."),
     ] = None,
     as_json: Json = False,
 ) -> None:

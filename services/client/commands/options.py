@@ -13,7 +13,7 @@ from services.client.config import load_config
 
 Command = Callable[..., None]
 
-Json = Annotated[bool, typer.Option("--json", help="Print the service's JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit 10 when the job failed, 11 when cancelled.")
 ]

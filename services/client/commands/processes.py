@@ -34,7 +34,7 @@ def up(
     host: Host = LOOPBACK,
     port: Port = API_PORT,
     inference_port: InferencePort = INFERENCE_PORT,
-    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker commands.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Workers to start.")] = 1,
     concurrency: Concurrency = None,
     device: Device = "auto",
 ) -> None:

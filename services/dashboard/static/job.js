@@ -99,7 +99,7 @@ export function start(extra = () => [], also = () => {}) {
     show(state);
     also(state);
   });
-  byId("cancel").addEventListener("click", async () => {
+  byId("cancel")?.addEventListener("click", async () => {
     if (await cancelJobs([root.dataset.id], "Cancel this job?")) refresh();
   });
   for (const button of verbs) {

@@ -34,7 +34,7 @@ function showSelection() {
 }
 
 table.addEventListener("change", showSelection);
-byId("cancel").addEventListener("click", async () => {
+byId("cancel")?.addEventListener("click", async () => {
   const ids = chosen();
   const title = ids.length === 1 ? "Cancel this job?" : `Cancel ${ids.length} jobs?`;
   if (!(await cancelJobs(ids, title))) return;

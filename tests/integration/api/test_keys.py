@@ -1,5 +1,6 @@
 """Keys: made, shown once, stored as a hash, limited by scope, ended by time or by hand."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,11 +40,11 @@ def inference(client: TestClient) -> Iterator[TestClient]:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes what services remember as old as it may be."""
+    """Makes what services remember as old as it may be; the clock of this process goes on."""
 
     def pass_() -> None:
-        now = keys.time.monotonic() + keys.REMEMBERED_S
-        monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+        clock = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + keys.REMEMBERED_S)
 
     return pass_
 

@@ -1,22 +1,18 @@
 """Curves: whole, down-sampled, narrowed and as a download."""
 
-import asyncio
 import csv
 import io
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
 
 from services.api.routers.progress import CSV_PAGE, download_metrics
-from shared.db.engine import transaction
 from shared.db.tables import JobRow
 from tests.integration.api.client import error_of
-from tests.integration.seeding import claimed, spec, write_curve
+from tests.integration.seeding import claimed, slowly_read, spec, write_curve
 
 
 @pytest.fixture
@@ -148,27 +144,7 @@ def test_a_download_of_many_pages_holds_no_transaction_while_its_reader_is_slow(
     write_curve(job, [float(step) for step in range(2 * CSV_PAGE + 1)])
     write_curve(job, [1.0], "val/loss")
     pieces = download_metrics(job.id).body_iterator
-    texts = [str(piece) for piece in texts_of(pieces)]
+    texts = [str(piece) for piece in slowly_read(pieces)]
 
     assert len(texts) == 1 + 3 + 1
     assert len("".join(texts).splitlines()) == 1 + 2 * CSV_PAGE + 2
-
-
-def texts_of(pieces: Any) -> Iterator[object]:
-    """Each piece of a stream; between two of them, nobody is within a transaction."""
-
-    async def collect() -> list[object]:
-        found = []
-        async for piece in pieces:
-            found.append(piece)
-            with transaction() as db:
-                assert db.scalars(text(OPEN)).one() == 0
-        return found
-
-    yield from asyncio.run(collect())
-
-
-OPEN = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND state LIKE 'idle in transaction%'
-"""

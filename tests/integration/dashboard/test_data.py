@@ -3,14 +3,14 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from services.dashboard import access
+from services.dashboard import access, polling
 from shared.db.engine import transaction
 from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from tests.browser import building
 from tests.conftest import forget_settings
 from tests.integration.dashboard.conftest import KEY, OUR_PAGE
-from tests.integration.seeding import execute
+from tests.integration.seeding import execute, slowly_read
 
 
 def test_an_unchanged_list_is_answered_304(client: TestClient) -> None:
@@ -83,6 +83,19 @@ def test_the_log_downloads_as_text(client: TestClient) -> None:
     lines = answer.text.splitlines()
     assert lines[0].split(maxsplit=2)[2] == "status     queued"
     assert lines[-1].endswith("log        gradient clipped")
+
+
+def test_a_log_of_many_pages_holds_no_transaction_while_its_reader_is_slow(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOG_PAGE", 2)
+    job_id = building.a_job()
+    for number in range(4):
+        building.add_log(job_id, f"line {number}")
+
+    texts = [str(piece) for piece in slowly_read(polling.download_log(job_id).body_iterator)]
+
+    assert [len(text.splitlines()) for text in texts] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(
