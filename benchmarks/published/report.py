@@ -54,7 +54,7 @@ def cells_of(result: Result) -> tuple[str, ...]:
 
 
 def shown(value: float) -> str:
-    """Three figures, and no more than four decimals."""
+    """Three decimals, and a fourth below 0.1."""
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
 
 

@@ -37,7 +37,7 @@ class Batch:
     target_lengths: Array | None = None
     """(B,) symbols of each text, its stop counted, or steps of each series, int64; None for targets of other kinds."""
     rows: Array | None = None
-    """(B,) numbers of the records in their split, counted from 0; None for a stream."""
+    """(B,) numbers of the records in their split, counted from 0; None for a stream and in evaluations."""
 
     @property
     def num_elements(self) -> int:
@@ -102,7 +102,7 @@ def num_batches(split: Split, batch_size: int, tbptt_steps: int | None, seed: in
 
 
 def padding_share(split: Split, batch_size: int, seed: int, epoch: int) -> float:
-    """Share of an epoch's steps, of inputs and of texts to be written, that only fill up a batch."""
+    """Share of an epoch's steps, of inputs and of what is to be written, that only fill up a batch."""
     if split.encoding.stream:
         return 0.0
     batches = shuffled_rows(split.sizes, batch_size, np.random.default_rng([seed, epoch]))

@@ -81,7 +81,7 @@ def api(host: Host = LOOPBACK, port: Port = API_PORT) -> None:
     _become(["services.api", "--host", host, "--port", str(port)])
 
 
-def inference(host: Host = LOOPBACK, port: Port = INFERENCE_PORT) -> None:
+def inference(host: Host = LOOPBACK, port: InferencePort = INFERENCE_PORT) -> None:
     """Serve trained networks until stopped."""
     _become(["services.inference", "--host", host, "--port", str(port)])
 

@@ -45,6 +45,20 @@ def test_the_document_names_no_command_that_is_not_there() -> None:
     assert named == set(COMMANDS)
 
 
+def test_commands_stand_in_the_document_under_the_panel_that_help_shows_them_in() -> None:
+    sections = re.findall(r"^## (\w+)\n(.+?)(?=^## |\Z)", CLI, re.MULTILINE | re.DOTALL)
+    documented = {
+        command: panel
+        for panel, text in sections
+        for command in re.findall(r"^### `unroll ([a-z]+)", text, re.MULTILINE)
+    }
+    shown = {command: panel for command, (panel, _) in GROUPS.items()}
+    for panel, commands in PANELS.items():
+        shown |= {command.__name__.rstrip("_"): panel for command in commands}
+
+    assert documented == shown
+
+
 @pytest.mark.parametrize("panel", [*PANELS, *OPTIONS, *SERVICE])
 def test_every_group_of_commands_and_options_is_named(panel: str) -> None:
     assert panel in CLI

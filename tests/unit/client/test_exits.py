@@ -179,3 +179,10 @@ def test_a_fault_of_ours_is_not_hidden(stub: Stub, monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ZeroDivisionError):
         run(["jobs", "--api-url", stub.url])
+
+
+def test_each_service_says_whose_port_it_takes(unroll: Unroll) -> None:
+    shown = {name: unroll(name, "--help").out for name in ("api", "inference")}
+
+    assert "Port of the API and dashboard" in " ".join(shown["api"].split())
+    assert "Port of inference" in " ".join(shown["inference"].split())
