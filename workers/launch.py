@@ -30,10 +30,7 @@ ENVIRONMENT = {
     "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
 }
 DRAIN_EVERY_S = 0.2
-SPOKEN = (
-    FAULTY,
-    -signal.SIGTERM,
-)  # exit codes: it said why, or the launcher ended it after another
+SPOKEN = (FAULTY, -signal.SIGTERM)  # exit codes: it said why, or was ended because another had
 SHUTDOWN_S = 5  # from the death of one process until the others are killed
 
 

@@ -64,9 +64,7 @@ def run_next(heart: Heart) -> None:
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning("attempt abandoned", error=str(error))
         if get_settings().max_running_jobs:
-            wake_workers(
-                [job.id]
-            )  # for one that the cap held back, whose own wake-up found nothing
+            wake_workers([job.id])  # for one that the cap held back: its own found nothing
 
 
 def _settle(job: JobRow, lease: Lease, heart: Heart) -> None:
@@ -206,7 +204,8 @@ class Attempt:
 
     def _is_due(self, step: Step) -> bool:
         every = self.spec.checkpoint.every_steps
-        return every is not None and step.number % every == 0
+        is_last = step.number == self.plan.total_steps  # saved with its evaluation
+        return every is not None and step.number % every == 0 and not is_last
 
     def _save_if_new(self, metrics: dict[str, float]) -> None:
         if not self.saver.has_saved(self.plan.training.position.step):
