@@ -69,6 +69,7 @@ def test_a_bomb_is_refused_and_never_unpacked_whole(
         (b"{}", "br", 415),
         (b"{}", "gzip, gzip", 415),
     ],
+    ids=["not packed", "cut off", "with more behind", "unknown", "packed twice"],
 )
 def test_what_cannot_be_unpacked_is_refused(
     client: TestClient, body: bytes, encoding: str, status: int
