@@ -1,6 +1,12 @@
-"""What a key may do, in four words; knows no key."""
+"""How a key may be called, and what it may do, in four words; knows no key."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+KeyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""For people: at most 100 characters, none of them a control character."""
 
 
 class Scope(StrEnum):

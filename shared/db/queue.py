@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from shared.config import get_settings
@@ -26,7 +26,8 @@ class Standing:
     position: int
     """1 = the next to be taken."""
     starts_in_s: float | None
-    """None while no worker is there, or no finished job tells how fast they are."""
+    """None while no worker is there, no finished job tells how fast they are, or the owner has as
+    many jobs running as is allowed: when one of those ends depends on more than the line."""
     ends_in_s: float | None
 
 
@@ -44,6 +45,7 @@ class QueueStore:
         line = (
             select(
                 JobRow.id,
+                JobRow.owner,
                 func.row_number().over(order_by=order).label("position"),
                 func.sum(FLOPS_LEFT).over(order_by=order, rows=(None, -1)).label("flops_before"),
                 FLOPS_LEFT.label("flops"),
@@ -58,7 +60,19 @@ class QueueStore:
         speed = self.flops_per_s()
         num_workers = WorkerStore(self.db).num_alive(get_settings().lease_s)
         num_running, busy_s = self._running(speed)
-        return {row.id: _standing(row, speed, num_workers, num_running, busy_s) for row in rows}
+        full = self._full(get_settings().max_running_jobs)
+        return {
+            row.id: Standing(row.position, None, None)
+            if row.owner in full
+            else _standing(row, speed, num_workers, num_running, busy_s)
+            for row in rows
+        }
+
+    def _full(self, cap: int) -> frozenset[str]:
+        """Owners with as many jobs running as the operator allows."""
+        if not cap:
+            return frozenset()
+        return frozenset(self.db.scalars(_at(cap), execution_options=EVERYONES))
 
     def _running(self, speed: float | None) -> tuple[int, float]:
         """How many jobs train, and the seconds that they still need in all."""
@@ -102,12 +116,15 @@ class QueueStore:
         if not cap:
             return []
         self._lock(CLAIM_LOCK)
-        running = select(JobRow.owner).where(JobRow.status.in_(LEASED))
-        full = running.group_by(JobRow.owner).having(func.count() >= cap)
-        return [JobRow.owner.not_in(full)]
+        return [JobRow.owner.not_in(_at(cap))]
 
     def _lock(self, number: int) -> None:
         self.db.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def _at(cap: int) -> Select[tuple[str]]:
+    running = select(JobRow.owner).where(JobRow.status.in_(LEASED))
+    return running.group_by(JobRow.owner).having(func.count() >= cap)
 
 
 def _standing(

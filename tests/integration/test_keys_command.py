@@ -40,6 +40,16 @@ def test_a_key_may_have_an_end_and_its_json_has_the_secret(
     assert made["expires_at"] > made["created_at"]
 
 
+@pytest.mark.parametrize("name", ["", "x" * 101, "two\nlines"], ids=["empty", "long", "control"])
+def test_a_name_that_http_would_refuse_is_refused(
+    database_url: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(["keys", "create", name]) == 6
+    assert "1 to 100 characters" in capsys.readouterr().err
+    with transaction() as db:
+        assert not KeyStore(db).page(None, 1).rows
+
+
 def test_an_unknown_key_and_a_database_that_is_away_are_said_in_words(
     database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

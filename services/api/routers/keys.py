@@ -11,7 +11,7 @@ from services.api.views import KeyView, ListView, NewKeyView, key_view, list_of,
 from services.http.errors import NOT_FOUND
 from shared.db.engine import transaction
 from shared.db.keys import KeyStore
-from shared.scopes import USUAL_SCOPES, Scope
+from shared.scopes import USUAL_SCOPES, KeyName, Scope
 
 PATH = "/v1/keys"
 router = APIRouter(prefix=PATH, tags=["keys"])
@@ -26,7 +26,7 @@ def _in_the_future(moment: datetime) -> datetime:
 class KeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    name: KeyName
     """What it is for, for people."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))] = [*USUAL_SCOPES]
     expires_at: Annotated[AwareDatetime, AfterValidator(_in_the_future)] | None = None

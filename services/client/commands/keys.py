@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from services.client.commands.exits import Code, CommandError
 from services.client.commands.options import Json, with_state_dir
 from services.client.commands.output import line, note, print_json, print_table
 from services.client.config import ClientConfig
-from shared.scopes import USUAL_SCOPES, Scope
+from shared.scopes import USUAL_SCOPES, KeyName, Scope
 
 if TYPE_CHECKING:
     from shared.db.keys import KeyStore
@@ -41,6 +42,7 @@ def create(
     """Make a key and print its secret, which is shown this once."""
     lasts = timedelta(days=expires_in_days) if expires_in_days else None
     ends_at = datetime.now(UTC) + lasts if lasts else None
+    _check_name(name)
     with _store(config) as store:
         row, secret = store.create(name, scope or USUAL_SCOPES, ends_at)
     if as_json:
@@ -78,6 +80,14 @@ def revoke(
         message = f"There is no key {key!r}; `unroll keys list` lists what there is."
         raise CommandError(message, Code.NOT_FOUND) from fault
     note(f"Revoked {key}. Running services notice within five seconds.")
+
+
+def _check_name(name: str) -> None:
+    try:
+        TypeAdapter(KeyName).validate_python(name)
+    except ValidationError as fault:
+        message = "A key's name has 1 to 100 characters, none of them a control character."
+        raise CommandError(message, Code.INVALID) from fault
 
 
 @contextmanager

@@ -195,3 +195,9 @@ def test_a_waiting_job_tells_when_it_starts(client: TestClient) -> None:
     assert show(client, third)["queue_position"] == 1
     assert show(client, second)["queue_position"] == 2
     assert show(client, second)["starts_in_s"] == pytest.approx(300, abs=10)
+
+    assert claimed().id == third
+    fourth = submit(client)
+    assert show(client, fourth)["starts_in_s"] is not None
+    with settings(max_running_jobs="1"):  # its owner runs as many as may run
+        assert show(client, fourth)["starts_in_s"] is None
