@@ -144,7 +144,7 @@ def metrics(seconds: float) -> list[Row]:
     steps = fit(plan.training, None)
     for _ in range(20):
         next(steps)  # kernels are compiled at their first use
-    per_step = math.ceil(POINTS_PER_S * timed(steps, 3.0, lambda step: None)[0])
+    per_step = math.ceil(1.05 * POINTS_PER_S * timed(steps, 3.0, lambda step: None)[0])
     names = [f"benchmark/{index}" for index in range(max(0, per_step - 3))]
 
     def record(step: Step) -> None:

@@ -60,17 +60,39 @@ class Pending:
         return [Curve(name, numbers, epochs, own, times) for name, own in values.items()]
 
     def _of_measured(self) -> list[Curve]:
-        found: dict[str, list[tuple[int, float, float, float]]] = {}
-        for values, step, epoch, seconds in self.measured:
-            for name, value in values.items():
-                found.setdefault(name, []).append((step, epoch, value, seconds))
-        return [_curve(name, np.array(rows, np.float64)) for name, rows in found.items()]
+        """Values of the same names at once: one at a time costs training its interpreter."""
+        alike: dict[tuple[str, ...], list[Measured]] = {}
+        for measured in self.measured:
+            alike.setdefault(tuple(measured[0]), []).append(measured)
+        parts: dict[str, list[Curve]] = {}
+        for own in alike.values():
+            for curve in _curves(own):
+                parts.setdefault(curve.name, []).append(curve)
+        return [_joined(own) for own in parts.values()]
 
 
-def _curve(name: str, rows: Floats) -> Curve:
-    """Columns step, epoch, value, seconds; a step is a whole number far below 2 ** 53."""
-    steps, epochs, values, seconds = rows.T
-    return Curve(name, steps.astype(np.int64), epochs, values, (seconds * US).astype(np.int64))
+def _curves(measured: list[Measured]) -> list[Curve]:
+    """One curve for each name; all have the same names."""
+    values = np.array([list(named.values()) for named, *_ in measured], np.float64)
+    steps = np.array([step for _, step, _, _ in measured], np.int64)
+    epochs = np.array([epoch for _, _, epoch, _ in measured], np.float64)
+    times = np.array([int(seconds * US) for *_, seconds in measured], np.int64)
+    names = measured[0][0]
+    return [
+        Curve(name, steps, epochs, own, times) for name, own in zip(names, values.T, strict=True)
+    ]
+
+
+def _joined(parts: list[Curve]) -> Curve:
+    """One curve in the order of its steps."""
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([part.steps for part in parts]), kind="stable")
+    columns = [
+        np.concatenate([getattr(part, column) for part in parts])[order]
+        for column in ("steps", "epochs", "values", "times")
+    ]
+    return Curve(parts[0].name, *columns)
 
 
 def _numbers(tensors: list[Tensor]) -> Floats:

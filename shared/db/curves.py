@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,20 +38,6 @@ class Curve:
     times: Ints
 
 
-class Block(NamedTuple):
-    """What a curve does within `2 ** BLOCK_BITS` steps; None where no value is finite, or all are."""
-
-    name: str
-    number: int
-    num_points: int
-    min_value: float | None
-    min_step: int | None
-    max_value: float | None
-    max_step: int | None
-    odd_step: int | None
-    """The first step whose value is not finite."""
-
-
 def microseconds(time: datetime) -> int:
     return round(time.timestamp() * 1_000_000)
 
@@ -73,56 +59,79 @@ def curves_of(points: Iterable[Point]) -> list[Curve]:
     ]
 
 
-def copy_rows(job_id: str, curve: Curve) -> bytes:
-    """Rows of `metrics` as binary COPY takes them: a whole curve at once, none of it in Python.
+def copy_rows(job_id: str, curves: Sequence[Curve]) -> Iterator[bytes]:
+    """Rows of `metrics` as binary COPY takes them: whole curves at once, none of it in Python.
 
     Each row is its number of columns, then each column's length and bytes, all big-endian
-    (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format").
+    (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). Names of one length
+    go together, because their rows are of one size.
     """
+    by_length: dict[int, list[Curve]] = {}
+    for curve in curves:
+        by_length.setdefault(len(curve.name.encode()), []).append(curve)
+    for own in by_length.values():
+        yield _rows(job_id.encode(), own).tobytes()
+
+
+def _rows(job_id: bytes, curves: Sequence[Curve]) -> NDArray[Any]:
+    names = np.array([curve.name.encode() for curve in curves])
     columns: list[tuple[str, str, Any]] = [
-        ("job_id", f"S{len(job_id.encode())}", job_id.encode()),
-        ("name", f"S{len(curve.name.encode())}", curve.name.encode()),
-        ("step", ">i8", curve.steps),
-        ("value", ">f8", curve.values),
-        ("epoch", ">f8", curve.epochs),
-        ("time", ">i8", curve.times - PG_EPOCH_US),
+        ("job_id", f"S{len(job_id)}", job_id),
+        ("name", names.dtype.str, np.repeat(names, [len(curve.steps) for curve in curves])),
+        ("step", ">i8", np.concatenate([curve.steps for curve in curves])),
+        ("value", ">f8", np.concatenate([curve.values for curve in curves])),
+        ("epoch", ">f8", np.concatenate([curve.epochs for curve in curves])),
+        ("time", ">i8", np.concatenate([curve.times for curve in curves]) - PG_EPOCH_US),
     ]
     fields = [("num_columns", ">i2")]
     for name, kind, _ in columns:
         fields += [(f"{name}_bytes", ">i4"), (name, kind)]
-    rows = np.empty(len(curve.steps), np.dtype(fields))
+    rows = np.empty(len(columns[-1][2]), np.dtype(fields))
     rows["num_columns"] = len(columns)
     for name, kind, values in columns:
         rows[f"{name}_bytes"] = np.dtype(kind).itemsize
         rows[name] = values
-    return rows.tobytes()
+    return rows
 
 
-def blocks_of(curve: Curve) -> Iterator[Block]:
-    """The extremes of each block that the points lie in; the earliest step wins a tie."""
-    finite = np.isfinite(curve.values)
-    steps, values = curve.steps[finite], curve.values[finite]
-    low, high = _firsts(steps, values), _firsts(steps, -values)
-    odd = _firsts(curve.steps[~finite], np.zeros(int((~finite).sum())))
-    numbers, counts = np.unique(curve.steps >> BLOCK_BITS, return_counts=True)
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        smallest, min_step = low.get(number, (None, None))
-        largest, max_step = high.get(number, (None, None))
-        max_value = None if largest is None else -largest
-        odd_step = odd.get(number, (None, None))[1]
-        yield Block(curve.name, number, count, smallest, min_step, max_value, max_step, odd_step)
+def blocks_of(curves: Sequence[Curve]) -> list[list[Any]]:
+    """What curves do within each `2 ** BLOCK_BITS` steps, one list a column, for `unnest`.
 
-
-def _firsts(steps: Ints, values: Floats) -> dict[int, tuple[float, int]]:
-    """The smallest value of each block and its step."""
+    Name, number of the block, number of points, smallest value and its step, largest value and
+    its step, first step whose value is not finite; None where no value is finite, or all are. The
+    earliest step wins a tie. All curves in one go: one at a time costs training its interpreter.
+    """
+    sizes = [len(curve.steps) for curve in curves]
+    steps = np.concatenate([curve.steps for curve in curves])
+    values = np.concatenate([curve.values for curve in curves])
     numbers = steps >> BLOCK_BITS
-    order = np.lexsort((steps, values, numbers))
-    found, first = np.unique(numbers[order], return_index=True)
-    chosen = order[first]
-    pairs = zip(values[chosen].tolist(), steps[chosen].tolist(), strict=True)
-    return dict(zip(found.tolist(), pairs, strict=True))
+    lowest, span = numbers.min(), np.ptp(numbers) + 1
+    places = np.repeat(np.arange(len(curves)), sizes) * span + numbers - lowest
+    keys, blocks, counts = np.unique(places, return_inverse=True, return_counts=True)
+    finite = np.isfinite(values)
+    low = _firsts(blocks, steps, np.where(finite, values, np.nan))
+    high = _firsts(blocks, steps, np.where(finite, -values, np.nan))
+    odd = _firsts(blocks, steps, np.where(finite, np.nan, 0.0))
+    return [
+        [curves[index].name for index in (keys // span).tolist()],
+        (keys % span + lowest).tolist(),
+        counts.tolist(),
+        *(_picked(low, column, len(keys)) for column in (values, steps)),
+        *(_picked(high, column, len(keys)) for column in (values, steps)),
+        _picked(odd, steps, len(keys)),
+    ]
 
 
-def columns_of(blocks: Sequence[Block]) -> list[list[Any]]:
-    """One list a column, for `unnest`."""
-    return [list(column) for column in zip(*blocks, strict=True)]
+def _firsts(blocks: Ints, steps: Ints, values: Floats) -> tuple[Ints, Ints]:
+    """Blocks that have a value, and the place of the smallest of each; NaN is none."""
+    [there] = np.nonzero(~np.isnan(values))
+    order = there[np.lexsort((steps[there], values[there], blocks[there]))]
+    found, first = np.unique(blocks[order], return_index=True)
+    return found, order[first]
+
+
+def _picked(firsts: tuple[Ints, Ints], column: NDArray[Any], num_blocks: int) -> list[Any]:
+    found, chosen = firsts
+    picked = np.full(num_blocks, None, object)
+    picked[found] = column[chosen]
+    return picked.tolist()

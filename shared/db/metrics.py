@@ -16,7 +16,6 @@ from shared.db.curves import (
     Curve,
     Point,
     blocks_of,
-    columns_of,
     copy_rows,
     curves_of,
 )
@@ -138,15 +137,14 @@ class MetricStore:
         with driver.cursor() as cursor:
             with cursor.copy(COPY) as copy:
                 copy.write(COPY_HEADER)
-                for curve in curves:
-                    copy.write(copy_rows(job_id, curve))
+                for rows in copy_rows(job_id, curves):
+                    copy.write(rows)
                 copy.write(COPY_END)
             self._merge(cursor, job_id, curves)
 
-    def _merge(self, cursor: Any, job_id: str, curves: Iterable[Curve]) -> None:
-        blocks = [block for curve in curves for block in blocks_of(curve)]
-        if blocks:
-            cursor.execute(MERGE_BLOCKS, [job_id, *columns_of(blocks)])
+    def _merge(self, cursor: Any, job_id: str, curves: Sequence[Curve]) -> None:
+        if curves:
+            cursor.execute(MERGE_BLOCKS, [job_id, *blocks_of(curves)])
 
     def forget_after(self, job_id: str, step: int) -> None:
         """Drop what an attempt wrote past the step where the next one resumes."""

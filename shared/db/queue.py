@@ -122,7 +122,7 @@ class QueueStore:
         self.db.execute(select(func.pg_advisory_xact_lock(number)))
 
 
-def _at(cap: int) -> Select[tuple[str]]:
+def _at(cap: int) -> Select[Any]:
     running = select(JobRow.owner).where(JobRow.status.in_(LEASED))
     return running.group_by(JobRow.owner).having(func.count() >= cap)
 
