@@ -77,7 +77,7 @@ def test_a_path_for_whole_sequences_that_is_not_the_equation_is_noticed(
 def test_weights_that_are_no_numbers_are_noticed() -> None:
     network = served(make_network("many_to_one"))
     with torch.no_grad():
-        network.head.weight.fill_(torch.nan)
+        network.get_parameter("head.weight").fill_(torch.nan)
     found = check(network)
 
     assert found.fault == "its outputs are not finite numbers"
