@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Most inputs of one predict request."""
     max_predict_elements: Annotated[int, Field(ge=1)] = 2_000_000
     """Most numbers or symbols of one predict request, padding included."""
+    max_trace_numbers: Annotated[int, Field(ge=1)] = 1_000_000
+    """Most numbers of gates and states in one trace."""
 
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""

@@ -74,6 +74,7 @@ def fill() -> dict[str, str]:
         "dataset": "digits",
         "name": "class",
         "version": "1",
+        "alias": "production",
         "key_id": "key_00000000000000000000000000",
         "secret": key["secret"],
     }

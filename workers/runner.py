@@ -17,6 +17,7 @@ from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
+from shared.db.events import EventStore
 from shared.db.leases import LeaseStore
 from shared.db.models import ModelStore
 from shared.db.tables import CheckpointRow, JobRow
@@ -26,6 +27,7 @@ from shared.jobs.states import JobStatus
 from shared.logging import get_logger
 from shared.nn.catalog import kernel_of
 from shared.nn.checkpoint import unpack_into
+from shared.nn.checks import Checks, check
 from shared.nn.mappings import AnyNetwork
 from shared.queue import wake_workers
 from workers.faults import explain
@@ -243,18 +245,45 @@ class Attempt:
         return {f"{split}/{name}": value for name, value in measured.items()}
 
     def _finish(self) -> None:
-        """Test the best network as it was stored, publish it, and end the job: all or nothing."""
+        """Test and check the best network as it was stored, publish it, and end the job: all or nothing.
+
+        One that fails its checks is not published; the job has succeeded in training, and says so.
+        """
         network = self.plan.training.network  # trained to its end: its memory is free for the best
         best = self.lease.transact(partial(_load_best, self.job.id, network))
         step = self.plan.training.position.step
         test = self._measure(network, "test")
         self.recorder.metrics(test, step, step / self.plan.steps_per_epoch)
         self.recorder.flush()
-        self.lease.write(lambda db, job: self._publish(db, job, best, test))
-        log.info("attempt succeeded")
+        checks = check(network.cpu().eval())
+        self.lease.write(lambda db, job: self._end(db, job, best, test, checks))
+        log.info("attempt succeeded", checks=checks.fault or "passed")
+
+    def _end(
+        self,
+        db: Session,
+        job: JobRow,
+        best: CheckpointRow,
+        test: dict[str, float],
+        checks: Checks,
+    ) -> None:
+        reason = None
+        if checks.fault is None:
+            self._publish(db, job, best, test, checks)
+        else:
+            reason = f"not published: {checks.fault}"
+            EventStore(db).add(job.id, "log", {"level": "warning", "message": reason})
+        job.weights_sha256 = best.weights_sha256
+        job.progress = {**job.progress, "fraction": 1.0, "eta_s": 0.0}
+        LeaseStore(db).settle(job, JobStatus.SUCCEEDED, "succeeded", reason)
 
     def _publish(
-        self, db: Session, job: JobRow, best: CheckpointRow, test: dict[str, float]
+        self,
+        db: Session,
+        job: JobRow,
+        best: CheckpointRow,
+        test: dict[str, float],
+        checks: Checks,
     ) -> None:
         table = self.plan.splits["train"].encoding
         columns: dict[str, Any] = {
@@ -268,10 +297,8 @@ class Attempt:
             "num_parameters": job.estimate["num_parameters"],
             "blob_id": best.blob_id,
             "weights_sha256": best.weights_sha256,
+            "checks": checks.to_json(),
         }
         assert job.model_name is not None
         version = ModelStore(db).publish(job.model_name, **columns)
         job.model_version = version.version
-        job.weights_sha256 = best.weights_sha256
-        job.progress = {**job.progress, "fraction": 1.0, "eta_s": 0.0}
-        LeaseStore(db).settle(job, JobStatus.SUCCEEDED, "succeeded")

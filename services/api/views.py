@@ -17,6 +17,7 @@ from shared.db.tables import (
     DatasetRow,
     EventRow,
     JobRow,
+    ModelAliasRow,
     ModelRow,
     ModelVersionRow,
     WorkerRow,
@@ -229,8 +230,30 @@ def checkpoint_view(row: CheckpointRow, blob: BlobRow) -> CheckpointView:
     )
 
 
+class ChecksView(View):
+    """What was found before a version was served."""
+
+    status: Literal["passed", "pending", "failed", "unchecked"]
+    """pending: checked when inference first loads it; unchecked: published before there were checks."""
+    reason: str | None = None
+    """Why it failed; then it is not served."""
+    max_difference: float | None = None
+    """The largest difference of outputs computed step by step from those of a whole sequence,
+    relative to the largest output where that is above 1; null without steps."""
+    tolerance: float | None = None
+    latency_ms: float | None = None
+    """Median time of one sequence of `latency_steps` steps, where it was checked."""
+    latency_steps: int | None = None
+    size_bytes: int | None = None
+    """Memory of the weights."""
+    checked_at: datetime | None = None
+
+
 class ModelVersionView(View):
+    object: Literal["model_version"] = "model_version"
+    name: str
     version: int
+    aliases: list[str]
     job_id: str | None
     checkpoint_id: str | None
     dataset: str
@@ -239,6 +262,7 @@ class ModelVersionView(View):
     metrics: dict[str, Any]
     num_parameters: int
     weights_sha256: str
+    checks: ChecksView
     created_at: datetime
     urls: dict[str, str]
 
@@ -249,28 +273,49 @@ class ModelView(View):
     owner: str | None
     """The id of the key whose job published it."""
     latest_version: int
+    aliases: dict[str, int]
+    """The version that each alias points to."""
     versions: list[ModelVersionView]
     created_at: datetime
     urls: dict[str, str]
 
 
-def model_view(row: ModelRow, versions: list[ModelVersionRow]) -> ModelView:
+def model_view(
+    row: ModelRow, versions: list[ModelVersionRow], aliases: dict[str, int]
+) -> ModelView:
     return ModelView(
         name=row.name,
         owner=row.owner or None,
         latest_version=versions[0].version,
-        versions=[_version_view(version) for version in versions],
+        aliases=aliases,
+        versions=[version_view(version, aliases) for version in versions],
         created_at=row.created_at,
         urls={"self": f"/v1/models/{row.name}", "predict": _predict_url(row.name, "")},
     )
 
 
-def _version_view(row: ModelVersionRow) -> ModelVersionView:
-    names = set(ModelVersionView.model_fields) - {"mapping", "urls"}
+def version_view(row: ModelVersionRow, aliases: dict[str, int]) -> ModelVersionView:
+    names = set(ModelVersionView.model_fields) - {"object", "aliases", "mapping", "checks", "urls"}
     return ModelVersionView(
         **{name: getattr(row, name) for name in names},
+        aliases=[alias for alias, version in aliases.items() if version == row.version],
         mapping=row.shape["mapping"],
+        checks=ChecksView(**{"status": "unchecked", **row.checks}),
         urls={"predict": _predict_url(row.name, f"/versions/{row.version}")},
+    )
+
+
+class AliasView(View):
+    object: Literal["alias"] = "alias"
+    model: str
+    alias: str
+    version: int
+    updated_at: datetime
+
+
+def alias_view(row: ModelAliasRow) -> AliasView:
+    return AliasView(
+        model=row.name, alias=row.alias, version=row.version, updated_at=row.updated_at
     )
 
 

@@ -18,6 +18,8 @@ from services.client.commands import (
     predict,
     processes,
     submit,
+    trace,
+    versions,
 )
 from services.client.commands.exits import CommandError, code_of
 from services.client.commands.output import show_error
@@ -34,7 +36,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         acting.set_,
         acting.rm,
     ),
-    "Use": (predict.predict, catalog.cells),
+    "Use": (predict.predict, trace.trace, versions.publish, versions.alias, catalog.cells),
     "Operate": (processes.migrate, processes.worker, processes.api, processes.inference),
 }
 GROUPS = {

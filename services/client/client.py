@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
@@ -32,6 +31,7 @@ from services.client.errors import (
 )
 from services.client.events import EventStream
 from services.client.models import (
+    Alias,
     Cell,
     Checkpoint,
     Dataset,
@@ -40,17 +40,22 @@ from services.client.models import (
     Job,
     Metrics,
     Model,
+    ModelVersion,
     Page,
     Prediction,
     Queue,
     Readiness,
+    Trace,
     View,
     Worker,
     page_of,
 )
+from services.client.paths import part as _part
 from services.client.transport import Call, Param, Transport, creating
+from services.client.versions import Versions
 
 __all__ = [
+    "Alias",
     "ApiError",
     "BadRequest",
     "Cell",
@@ -66,6 +71,7 @@ __all__ = [
     "Job",
     "Metrics",
     "Model",
+    "ModelVersion",
     "NotFound",
     "Page",
     "Prediction",
@@ -74,6 +80,7 @@ __all__ = [
     "TimedOut",
     "TooLarge",
     "TooManyRequests",
+    "Trace",
     "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
@@ -93,7 +100,7 @@ V = TypeVar("V", bound=View)
 Params = Mapping[str, Param | None]
 
 
-class UnrollClient:
+class UnrollClient(Versions):
     """Both services, by their URLs; without arguments, those that `load_config` finds.
 
     Close it, or use it as a context manager. Every method may raise `ApiError` (one subclass for each
@@ -370,10 +377,3 @@ def _all(page: Callable[..., Page[V]], **filters: Any) -> Iterator[V]:
 
 def _given(params: Params) -> dict[str, Param]:
     return {name: value for name, value in params.items() if value is not None}
-
-
-def _part(name: str) -> str:
-    """A name as one part of a path, whatever it holds; empty, `.` and `..` would leave the path."""
-    if name in ("", ".", ".."):
-        raise NotFound(404, "not_found", f"There is nothing called {name!r}.")
-    return quote(name, safe="")

@@ -216,8 +216,21 @@ class Queue(View):
     oldest_age_s: float | None = None
 
 
+class Checks(View):
+    """What was found before a version was served."""
+
+    status: str
+    """passed, pending, failed or unchecked."""
+    reason: str | None = None
+    max_difference: float | None = None
+    latency_ms: float | None = None
+    size_bytes: int | None = None
+
+
 class ModelVersion(View):
     version: int
+    aliases: list[str] = []
+    checks: Checks | None = None
     job_id: str | None = None
     checkpoint_id: str | None = None
     dataset: str
@@ -233,7 +246,16 @@ class Model(View):
     """A name under which trained networks are published."""
 
     name: str
+    aliases: dict[str, int] = {}
     versions: list[ModelVersion] = []
+
+
+class Alias(View):
+    """A word that points to a version."""
+
+    model: str
+    alias: str
+    version: int
 
 
 class Prediction(View):
@@ -242,6 +264,52 @@ class Prediction(View):
     model: str
     version: int
     outputs: list[dict[str, Any]]
+
+
+class TraceSummary(View):
+    mean: float | None
+    min: float | None
+    max: float | None
+    share_low: float | None = None
+    """Of a gate: the share of values below 0.05."""
+    share_high: float | None = None
+    """Of a gate: the share of values above 0.95."""
+
+
+class TraceArray(View):
+    name: str
+    kind: str
+    title: str
+    shape: list[int]
+    values: list[list[float | None]]
+    """A row a step, a number a unit."""
+    summary: TraceSummary
+
+
+class HalfLife(View):
+    formula: str
+    median: float | None
+    """In steps; None = never."""
+    units: list[float | None]
+
+
+class TraceLayer(View):
+    part: str
+    layer: int
+    direction: str
+    num_steps: int
+    num_units: int
+    arrays: list[TraceArray]
+    half_life: HalfLife | None = None
+
+
+class Trace(View):
+    """Gates and states of every layer, direction and step."""
+
+    model: str
+    version: int
+    max_difference: float | None
+    layers: list[TraceLayer]
 
 
 class Readiness(View):

@@ -7,5 +7,6 @@ from fastapi import Response
 
 
 def json_response(body: Any, status: int = 200) -> Response:
-    """`body` may hold anything that JSON has, and NaN, which it has not."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    """`body` may hold anything that JSON has, arrays, and NaN, which it has not."""
+    text = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(text, status, media_type="application/json")

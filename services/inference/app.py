@@ -13,6 +13,7 @@ from services.http.health import health_router
 from services.http.layers import add_layers
 from services.inference.registry import Registry
 from services.inference.router import router
+from services.inference.traces import router as traces
 from shared.config import get_settings
 from shared.nn.kernels.ready import warm_up
 from shared.scopes import Scope
@@ -35,7 +36,8 @@ def create_app() -> FastAPI:
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
-    app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
+    for each in (router, traces):
+        app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app

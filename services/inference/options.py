@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_LENGTH = 100_000  # symbols or steps that one answer may have
 SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
 
@@ -12,7 +13,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_length: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)] | None = None
     """Symbols or steps to write at most; default: as many as the longest target of training. Given to a model
     that predicts the next symbol, the input is continued by so many."""
     temperature: Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)] | None = None

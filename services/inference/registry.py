@@ -10,13 +10,15 @@ from services.inference.measures import LOAD_SECONDS
 from shared.data.encoding import Encoding
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
-from shared.db.models import LATEST, ModelStore
+from shared.db.models import FAILED, LATEST, PENDING, ModelStore
 from shared.db.tables import ModelVersionRow
+from shared.jobs.errors import FailedChecks
 from shared.nn.checkpoint import unpack_network
+from shared.nn.checks import check
 from shared.nn.mappings import AnyNetwork
 
-Key = tuple[str, str, int]
-"""Owner, name and version."""
+Key = tuple[str, str, int, str]
+"""Owner, name, version and blob; a deleted version's number may come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,23 @@ class Registry:
         """The version that is published now under this name.
 
         Raises:
-            ModelNotFound: there is no such model or version.
+            ModelNotFound: there is no such model, version or alias.
+            FailedChecks: the version is kept, but not served.
             CorruptBlob: its stored bytes are damaged.
         """
-        with transaction() as db:
-            row = ModelStore(db).version(name, version)
-        key = (row.owner, row.name, row.version)
+        while True:
+            with transaction() as db:
+                row = ModelStore(db).version(name, version)
+            if row.checks.get("status") == FAILED:
+                raise FailedChecks(row.name, row.version, row.checks["reason"])
+            try:
+                return self._get(row)
+            except FailedChecks:
+                if version != LATEST:
+                    raise  # else an older one is the newest of those that are served
+
+    def _get(self, row: ModelVersionRow) -> Loaded:
+        key = (row.owner, row.name, row.version, row.blob_id)
         with self._lock:
             found = self._touch(key)
             gate = self._loading.setdefault(key, threading.Lock())
@@ -84,12 +97,27 @@ class Registry:
 
 
 def load(row: ModelVersionRow) -> Loaded:
-    """Read a version's weights, chunk by chunk into their place, and check their hash."""
+    """Read a version's weights, chunk by chunk into their place, and check their hash.
+
+    Raises:
+        FailedChecks: checks were pending, and it did not pass them.
+    """
     with LOAD_SECONDS.time(), transaction() as db:
         network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
+    if row.checks.get("status") == PENDING:
+        complete_checks(row, network)
     encoding = Encoding.model_validate(row.encoding)
     return Loaded(row.name, row.version, network, encoding, size_of(network))
+
+
+def complete_checks(row: ModelVersionRow, network: AnyNetwork) -> None:
+    """Check a network that was published without having been, and write down what was found."""
+    found = check(network)
+    with transaction() as db:
+        ModelStore(db).note_checks(row, found.to_json())
+    if found.fault is not None:
+        raise FailedChecks(row.name, row.version, found.fault)
 
 
 def size_of(network: nn.Module) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from services.http.errors import NOT_FOUND
+from services.http.errors import CONFLICT, NOT_FOUND
 from services.http.json import json_response
 from services.inference.measures import INPUTS, PREDICT_SECONDS
 from services.inference.options import Options
@@ -41,15 +41,17 @@ class PredictView(BaseModel):
     outputs: list[dict[str, Any]]
 
 
-@router.post("/predict", response_model=PredictView, responses=NOT_FOUND)
+@router.post("/predict", response_model=PredictView, responses={**NOT_FOUND, **CONFLICT})
 def predict_latest(name: str, body: PredictRequest, request: Request) -> Response:
     """Predict with the newest version: {"label","probabilities"}, {"value"}, {"text","score"}, ..."""
     return _answer(request, name, LATEST, body)
 
 
-@router.post("/versions/{version}/predict", response_model=PredictView, responses=NOT_FOUND)
+@router.post(
+    "/versions/{version}/predict", response_model=PredictView, responses={**NOT_FOUND, **CONFLICT}
+)
 def predict_version(name: str, version: str, body: PredictRequest, request: Request) -> Response:
-    """Predict with one version, by number or `latest`."""
+    """Predict with one version, by number, alias or `latest`."""
     return _answer(request, name, version, body)
 
 

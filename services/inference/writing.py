@@ -46,10 +46,7 @@ def writes(model: Loaded, options: Options) -> bool:
         return False
     first = f"options.{options.chosen[0]}"
     if not _continues(model):
-        raise InvalidSpec(
-            f"{first}: model {model.name!r} writes no sequence; leave the options out.",
-            param=first,
-        )
+        raise no_sequence(model, first)
     if options.max_length is None:
         raise InvalidSpec(
             f"{first}: this model predicts the next symbol; give options.max_length to have the "
@@ -57,6 +54,12 @@ def writes(model: Loaded, options: Options) -> bool:
             param="options.max_length",
         )
     return True
+
+
+def no_sequence(model: Loaded, param: str) -> InvalidSpec:
+    """The fault of an option for a model that has nothing to write."""
+    message = f"{param}: model {model.name!r} writes no sequence; leave it out."
+    return InvalidSpec(message, param=param)
 
 
 def _refuse_choices(model: Loaded, options: Options) -> None:

@@ -4,16 +4,20 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, delete, exists, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from shared.db.blobs import BlobStore
 from shared.db.pages import Page
-from shared.db.tables import JobRow, ModelRow, ModelVersionRow
+from shared.db.tables import JobRow, ModelAliasRow, ModelRow, ModelVersionRow
 from shared.db.viewer import current_owner
-from shared.jobs.errors import ModelNotFound
+from shared.jobs.errors import AliasNotFound, FailedChecks, ModelNotFound, VersionInUse
 
 LATEST = "latest"
+PENDING, FAILED = "pending", "failed"
+"""States of a version's checks: still to be made, and the reason why it is not served."""
+ALIAS = r"^[A-Za-z][A-Za-z0-9._-]{0,63}$"
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -24,8 +28,8 @@ class ModelStore:
     def publish(self, name: str, **columns: Any) -> ModelVersionRow:
         """Add the next version of a model of the job's owner; concurrent publishers wait."""
         key = {"owner": self._owner_of(columns.get("job_id")), "name": name}
-        self.db.execute(insert(ModelRow).values(key).on_conflict_do_nothing())
-        self.db.execute(select(ModelRow).filter_by(**key).with_for_update())
+        added = insert(ModelRow).values(key)  # or locked: the update changes nothing
+        self.db.execute(added.on_conflict_do_update(index_elements=list(key), set_={"name": name}))
         newest = select(func.max(ModelVersionRow.version)).filter_by(**key)
         version = (self.db.scalars(newest).one() or 0) + 1
         row = ModelVersionRow(**key, version=version, **columns)
@@ -48,17 +52,94 @@ class ModelStore:
         return row
 
     def version(self, name: str, version: str = LATEST) -> ModelVersionRow:
-        """A version by its number, or the newest."""
+        """A version by its number or alias, or the newest of those that did not fail their checks.
+
+        Where all failed it is the newest one of them, for the reader to be told so.
+        """
         model = self.find(name)
         query = select(ModelVersionRow).filter_by(owner=model.owner if model else None, name=name)
         if version != LATEST:
-            number = int(version) if NUMBER.fullmatch(version) else 0
-            query = query.where(ModelVersionRow.version == number)
-        newest = query.order_by(ModelVersionRow.version.desc()).limit(1)
-        row = self.db.scalars(newest).first()
+            query = query.where(ModelVersionRow.version == _number(version))
+        row = self.db.scalars(
+            query.order_by(HAS_FAILED, ModelVersionRow.version.desc()).limit(1)
+        ).first()
         if row is None:
             raise ModelNotFound(name, None if version == LATEST else version)
         return row
+
+    def note_checks(self, row: ModelVersionRow, checks: dict[str, Any]) -> None:
+        """Write down what the checks of a version found; one that is deleted meanwhile stays so."""
+        self.db.execute(
+            update(ModelVersionRow)
+            .filter_by(owner=row.owner, name=row.name, version=row.version)
+            .values(checks=checks)
+        )
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Delete a version, and with its last one the model.
+
+        Raises:
+            VersionInUse: an alias points to it.
+        """
+        row = self._locked(name, version)
+        pointing = [a.alias for a in self.aliases([row]) if a.version == row.version]
+        if pointing:
+            raise VersionInUse(
+                f"{' and '.join(map(repr, pointing))} of model {name!r} point to version {version}; "
+                "move or delete such aliases first."
+            )
+        self.db.delete(row)
+        self.db.flush()
+        BlobStore(self.db).delete_if_unused([row.blob_id])
+        others = exists().where(
+            ModelVersionRow.owner == row.owner, ModelVersionRow.name == row.name
+        )
+        self.db.execute(delete(ModelRow).filter_by(owner=row.owner, name=row.name).where(~others))
+
+    def set_alias(self, name: str, alias: str, version: int) -> ModelAliasRow:
+        """Point an alias to a version, at once for everybody who asks from now on.
+
+        Raises:
+            FailedChecks: the version is not served.
+        """
+        row = self._locked(name, version, param="version")
+        if row.checks.get("status") == FAILED:
+            raise FailedChecks(name, version, row.checks["reason"])
+        key = {"owner": row.owner, "name": name, "alias": alias}
+        values = {"version": version, "updated_at": func.now()}
+        added = insert(ModelAliasRow).values({**key, **values})
+        self.db.execute(added.on_conflict_do_update(index_elements=list(key), set_=values))
+        return self.db.get_one(ModelAliasRow, key, populate_existing=True)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        model = self.get(name)
+        found = self.db.get(ModelAliasRow, (model.owner, name, alias))
+        if found is None:
+            raise AliasNotFound(name, alias)
+        self.db.delete(found)
+
+    def aliases(self, models: Sequence[ModelRow | ModelVersionRow]) -> Sequence[ModelAliasRow]:
+        """Those of all these models, by name."""
+        of_models = tuple_(ModelAliasRow.owner, ModelAliasRow.name).in_(
+            [(model.owner, model.name) for model in models]
+        )
+        query = select(ModelAliasRow).where(of_models).order_by(ModelAliasRow.alias)
+        return self.db.scalars(query).all()
+
+    def _locked(self, name: str, version: int, param: str | None = None) -> ModelVersionRow:
+        """The version, its model held against every other writer until the transaction ends."""
+        model = self.get(name)
+        key = {"owner": model.owner, "name": name}
+        self.db.execute(select(ModelRow).filter_by(**key).with_for_update())
+        row = self.db.get(ModelVersionRow, (model.owner, name, version), populate_existing=True)
+        if row is None:
+            raise ModelNotFound(name, str(version), param=param)
+        return row
+
+    def of_job(self, job_id: str) -> ModelVersionRow | None:
+        """Any version that the job published."""
+        query = select(ModelVersionRow).where(ModelVersionRow.job_id == job_id)
+        return self.db.scalars(query.limit(1)).first()
 
     def versions(self, models: Sequence[ModelRow]) -> list[list[ModelVersionRow]]:
         """Versions of each model, newest first."""
@@ -85,3 +166,22 @@ class ModelStore:
 
 
 ORDER = (ModelRow.created_at, ModelRow.name, ModelRow.owner)
+HAS_FAILED = func.coalesce(ModelVersionRow.checks["status"].as_string(), "") == FAILED
+
+
+def _number(version: str) -> ColumnElement[int]:
+    """The number of a version that is named by its number or by an alias of its model."""
+    if NUMBER.fullmatch(version):
+        return literal(int(version))
+    if not re.fullmatch(ALIAS, version):
+        return literal(0)
+    return (
+        select(ModelAliasRow.version)
+        .where(
+            ModelAliasRow.owner == ModelVersionRow.owner,
+            ModelAliasRow.name == ModelVersionRow.name,
+            ModelAliasRow.alias == version,
+        )
+        .correlate(ModelVersionRow)
+        .scalar_subquery()
+    )

@@ -264,6 +264,7 @@ class ModelVersionRow(Row):
     num_parameters: Mapped[int] = mapped_column(BigInteger)
     blob_id: Mapped[str] = mapped_column(ForeignKey("blobs.id"))
     weights_sha256: Mapped[str]
+    checks: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # empty: never checked
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (
@@ -271,6 +272,28 @@ class ModelVersionRow(Row):
             ["owner", "name"], ["models.owner", "models.name"], ondelete="CASCADE"
         ),
         Index("ix_model_versions_blob_id", "blob_id"),
+    )
+
+
+class ModelAliasRow(Row):
+    """A word for a version, such as `production`; it may be moved to another one."""
+
+    __tablename__ = "model_aliases"
+    owner: Mapped[str] = mapped_column(primary_key=True, server_default=NO_OWNER)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["owner", "name"], ["models.owner", "models.name"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["owner", "name", "version"],
+            ["model_versions.owner", "model_versions.name", "model_versions.version"],
+            name="fk_model_aliases_version",
+        ),
     )
 
 

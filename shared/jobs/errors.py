@@ -60,6 +60,11 @@ class ModelNotFound(NotFound):
         )
 
 
+class AliasNotFound(NotFound):
+    def __init__(self, name: str, alias: str) -> None:
+        super().__init__(f"Model {shortened(name)!r} has no alias {shortened(alias)!r}.")
+
+
 class KeyNotFound(NotFound):
     def __init__(self, key_id: str) -> None:
         super().__init__(
@@ -104,6 +109,19 @@ class NameTaken(Conflict):
 
 class DatasetInUse(Conflict):
     code = "dataset_in_use"
+
+
+class VersionInUse(Conflict):
+    code = "version_in_use"
+
+
+class FailedChecks(Conflict):
+    """A version that is kept, and served to nobody."""
+
+    code = "failed_checks"
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(f"Version {version} of model {name!r} is not served: {reason}")
 
 
 class IdempotencyMismatch(Conflict):

@@ -13,7 +13,7 @@ class JobStatus(StrEnum):
     CANCELLING = "cancelling"  # a worker was asked to stop for good
     PAUSING = "pausing"  # a worker was asked to stop for now
     PAUSED = "paused"  # holds no slot and waits to be resumed
-    SUCCEEDED = "succeeded"  # trained to its end, its network published
+    SUCCEEDED = "succeeded"  # trained to its end, its network published unless it failed its checks
     FAILED = "failed"  # ended by an error that its `error` explains
     CANCELLED = "cancelled"  # ended because someone asked
 

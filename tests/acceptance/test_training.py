@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.client.client import UnrollClient
 from services.standalone import Standalone
 from tests.servers import throw_away_stack, wait_for
 
@@ -79,6 +80,42 @@ def test_an_uploaded_dataset_of_ragged_multivariate_series_trains_and_serves(
     assert job["latest"]["test/accuracy"] > 0.9
     assert [output["label"] for output in answer.json()["outputs"]] == ["slow", "fast", "slow"]
     assert sum(answer.json()["outputs"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_kept(
+    stack: Standalone,
+) -> None:
+    wanted: dict[str, Any] = {
+        "training": {"epochs": 4, "batch_size": 64},
+        "checkpoint": {"every_steps": 5, "keep_last": 1},
+    }
+    with (
+        clients(stack) as (api, _),
+        UnrollClient(stack.api_url, inference_url=stack.inference_url) as client,
+    ):
+        job_id = submit(api, "copy", **wanted)
+        assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 60)
+        early = client.checkpoints(job_id).data[-1].id
+        version = client.publish("early", early)
+        client.set_alias("early", "production", version.version)
+        [sequence] = [record["input"] for record in client.preview("copy", limit=1)["data"]]
+        answer = client.predict("early", [sequence], version="production")
+        trace = client.trace("early", sequence, version="production")
+        was_running = not client.job(job_id).is_final
+        job = ended(api, job_id)
+        kept = [each.id for each in client.checkpoints(job_id).data]
+        [shown] = client.model("early").versions
+
+    assert was_running
+    assert (version.checks and version.checks.status) == "pending"
+    assert (shown.checks and shown.checks.status) == "passed"
+    assert shown.aliases == ["production"]
+    assert (answer.version, trace.version) == (1, 1)
+    assert trace.layers[0].num_steps == len(answer.outputs[0]["labels"]) == len(sequence)
+    assert trace.max_difference is not None
+    assert trace.max_difference <= 1e-5
+    assert job["status"] == "succeeded"
+    assert early in kept
 
 
 def test_killing_the_api_does_not_stop_a_training(stack: Standalone) -> None:

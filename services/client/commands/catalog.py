@@ -12,8 +12,18 @@ from services.client.config import ClientConfig
 from services.client.models import ModelVersion
 
 MODEL_COLUMNS = ("NAME", "VERSIONS", "DATASET", "CELL", "MAPPING", "PARAMETERS", "CREATED")
-VERSION_COLUMNS = ("VERSION", "CELL", "MAPPING", "TEST", "JOB", "CREATED")
-models = typer.Typer(help="Trained networks: list, show.", no_args_is_help=True)
+VERSION_COLUMNS = (
+    "VERSION",
+    "ALIASES",
+    "CELL",
+    "MAPPING",
+    "TEST",
+    "CHECKS",
+    "MS",
+    "JOB",
+    "CREATED",
+)
+models = typer.Typer(help="Trained networks: list, show, unalias, rm.", no_args_is_help=True)
 
 
 @with_config
@@ -82,7 +92,17 @@ def _row(model: Model) -> tuple[object, ...]:
 
 def _version_rows(model: Model) -> list[tuple[object, ...]]:
     return [
-        (v.version, v.network["cell"]["type"], v.mapping, _tests(v), v.job_id, v.created_at)
+        (
+            v.version,
+            ", ".join(v.aliases) or "-",
+            v.network["cell"]["type"],
+            v.mapping,
+            _tests(v),
+            v.checks.status if v.checks else "-",
+            v.checks.latency_ms if v.checks else None,
+            v.job_id,
+            v.created_at,
+        )
         for v in model.versions
     ]
 

@@ -27,7 +27,9 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Text, or a JSON array of numbers or symbols."),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="A version; default: the newest.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A version or alias; default: the newest.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="JSON lines; - = standard input.")] = None,
     text: Annotated[bool, typer.Option("--text", help="Never read an INPUT as JSON.")] = False,
     options: Annotated[
@@ -121,10 +123,10 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _from_arguments(texts: Sequence[str], *, is_text: bool) -> list[Any]:
-    return [text if is_text else _array_or_text(text) for text in texts]
+    return [text if is_text else array_or_text(text) for text in texts]
 
 
-def _array_or_text(text: str) -> object:
+def array_or_text(text: str) -> object:
     """A JSON array when it is one; everything else, `42` and `"x"` too, is text as it stands."""
     if not text.lstrip().startswith("["):
         return text

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shared.nn.cells.seen import Keep, Note, Seen, unseen
 from shared.nn.kernels.whole import without_autocast
 
 State = tuple[Tensor, ...]
@@ -54,6 +55,10 @@ class Cell(nn.Module, ABC):
     """Gates of each recurrent product, in the order of the gates; they are normalised together."""
     has_recurrent_bias = False
     """Whether there is a second bias, as in torch.nn, for weights to move there and back."""
+    arrays: tuple[Seen, ...]
+    """What a step notes, in the order of the equation; what the layer puts out comes last."""
+    keep: Keep | None = None
+    """Which share of its state a unit keeps at a step; None where no gate says so."""
 
     def __init__(self, input_size: int, hidden_size: int, options: CellOptions) -> None:
         super().__init__()
@@ -88,8 +93,11 @@ class Cell(nn.Module, ABC):
         return (zeros,) * self.num_states
 
     @abstractmethod
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
-        """The equation: from what the input gives to each gate, and the state, to the next state."""
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
+        """The equation: from what the input gives to each gate, and the state, to the next state.
+
+        It notes each of `arrays` on its way.
+        """
 
     def forward(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         """All outputs h_BTH, and the state after the last column."""
@@ -122,16 +130,26 @@ class Cell(nn.Module, ABC):
         return self.unroll(x_BTI, state)
 
     def unroll(
-        self, x_BTI: Tensor, state: State, keep_BH: Tensor | None = None
+        self,
+        x_BTI: Tensor,
+        state: State,
+        keep_BH: Tensor | None = None,
+        note: Note = unseen,
     ) -> tuple[Tensor, State]:
         """Step after step; the reference that every faster path is compared with."""
         recur = self._recurrence(keep_BH)
         outputs = []
         with without_autocast(x_BTI):
             for x_BG in self.input_share(x_BTI).unbind(1):
-                state = self.step(x_BG, state, recur)
+                state = self.step(x_BG, state, recur, note)
                 outputs.append(state[0])
         return torch.stack(outputs, 1), state
+
+    def traced(self, x_BTI: Tensor, state: State) -> dict[str, Tensor]:
+        """Each of `arrays` by its name, (B, T, H), computed step after step."""
+        steps: dict[str, list[Tensor]] = {seen.name: [] for seen in self.arrays}
+        self.unroll(x_BTI, state, note=lambda name, value_BH: steps[name].append(value_BH))
+        return {name: torch.stack(values, 1) for name, values in steps.items()}
 
     def input_share(self, x_BTI: Tensor) -> Tensor:
         """What the inputs give to each gate, in one product for the whole sequence."""

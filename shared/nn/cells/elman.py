@@ -5,6 +5,7 @@ from torch import Tensor
 
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import HIDDEN, Note, unseen
 from shared.nn.kernels.elman import run_elman
 from shared.nn.kernels.vendor import run_sigmoid, run_simple
 from shared.nn.kernels.whole import last
@@ -17,6 +18,7 @@ class ElmanCell(Cell):
     num_gates = 1
     products = (1,)
     has_recurrent_bias = True
+    arrays = (HIDDEN,)
 
     def __init__(
         self, spec: ElmanSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -26,8 +28,10 @@ class ElmanCell(Cell):
         self.activation = ACTIVATIONS[spec.activation]
         self.reset_parameters()
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
-        return (self.activation(x_BG + recur(state[0])),)
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
+        h_BH = self.activation(x_BG + recur(state[0]))
+        note("h", h_BH)
+        return (h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         activation = self.spec.activation

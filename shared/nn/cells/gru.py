@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import CANDIDATE_N, HIDDEN, Keep, Note, Seen, unseen
 from shared.nn.kernels.gru import run_gru
 from shared.nn.kernels.limits import gru_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.vendor import run_simple
@@ -27,24 +28,35 @@ class GruCell(Cell):
     num_gates = 3
     products = (2, 1)
     has_recurrent_bias = True
+    arrays = (
+        Seen("r", "gate", "reset gate"),
+        Seen("z", "gate", "update gate"),
+        CANDIDATE_N,
+        HIDDEN,
+    )
 
     def __init__(
         self, spec: GruSpec, input_size: int, hidden_size: int, options: CellOptions
     ) -> None:
         super().__init__(input_size, hidden_size, options)
         self.spec = spec
+        self.keep = Keep("z", inverted=not spec.reset_after)
         self.reset_parameters()
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         (h_BH,) = state
         x_r, x_z, x_n = x_BG.chunk(3, -1)
         h_r, h_z = recur(h_BH).chunk(2, -1)
         r_BH, z_BH = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
         if self.spec.reset_after:
             n_BH = torch.tanh(x_n + r_BH * recur(h_BH, product=1))
-            return ((1 - z_BH) * n_BH + z_BH * h_BH,)
-        n_BH = torch.tanh(x_n + recur(r_BH * h_BH, product=1))
-        return (z_BH * n_BH + (1 - z_BH) * h_BH,)
+            h_BH = (1 - z_BH) * n_BH + z_BH * h_BH
+        else:
+            n_BH = torch.tanh(x_n + recur(r_BH * h_BH, product=1))
+            h_BH = z_BH * n_BH + (1 - z_BH) * h_BH
+        for name, value_BH in zip("rznh", (r_BH, z_BH, n_BH, h_BH), strict=True):
+            note(name, value_BH)
+        return (h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         if suits_loops(x_BTI) and self.hidden_size <= gru_compiles_up_to(self.spec):

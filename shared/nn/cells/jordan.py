@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from shared.nn.cells.activations import ACTIVATIONS
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import Note, Seen, unseen
 from shared.nn.kernels.jordan import run_jordan
 from shared.nn.kernels.whole import last, suits_walking
 from shared.nn.spec import JordanSpec
@@ -17,6 +18,10 @@ from shared.nn.spec import JordanSpec
 class JordanCell(Cell):
     num_gates = 1
     products = (1,)
+    arrays = (
+        Seen("a", "hidden_units", "hidden units, inside the cell"),
+        Seen("y", "hidden_state", "output, fed back"),
+    )
 
     def __init__(
         self, spec: JordanSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -34,9 +39,12 @@ class JordanCell(Cell):
         nn.init.orthogonal_(self.weight_ho)
         nn.init.zeros_(self.bias_ho)
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         h_BH = self.activation(x_BG + recur(state[0]))
-        return (self.output_activation(functional.linear(h_BH, self.weight_ho, self.bias_ho)),)
+        y_BH = self.output_activation(functional.linear(h_BH, self.weight_ho, self.bias_ho))
+        note("a", h_BH)
+        note("y", y_BH)
+        return (y_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.weight_ho, self.bias_ho)

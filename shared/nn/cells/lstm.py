@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import CANDIDATE_G, HIDDEN, Keep, Note, Seen, unseen
 from shared.nn.kernels.limits import lstm_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
@@ -23,6 +24,15 @@ from shared.nn.spec import LstmSpec
 class LstmCell(Cell):
     num_states = 2
     has_recurrent_bias = True
+    arrays = (
+        Seen("i", "gate", "input gate"),
+        Seen("f", "gate", "forget gate"),
+        CANDIDATE_G,
+        Seen("o", "gate", "output gate"),
+        Seen("c", "cell_state", "cell state"),
+        HIDDEN,
+    )
+    keep = Keep("f")
 
     def __init__(
         self, spec: LstmSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -49,15 +59,19 @@ class LstmCell(Cell):
             if self.spec.peephole:
                 nn.init.zeros_(self.peepholes)  # so that it starts as the cell without them
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         h_BH, c_BH = state
         *gates, g_BH, o_BH = (x_BG + recur(h_BH)).chunk(self.num_gates, -1)
         early = [self._peeped(z_BH, gate, c_BH) for gate, z_BH in enumerate(gates)]
         i_BH = torch.sigmoid(early[0])
         f_BH = 1 - i_BH if self.spec.coupled_gates else torch.sigmoid(early[1])
-        c_BH = f_BH * c_BH + i_BH * torch.tanh(g_BH)
+        g_BH = torch.tanh(g_BH)
+        c_BH = f_BH * c_BH + i_BH * g_BH
         o_BH = torch.sigmoid(self._peeped(o_BH, -1, c_BH))
-        return o_BH * torch.tanh(self._shown(c_BH)), c_BH
+        h_BH = o_BH * torch.tanh(self._shown(c_BH))
+        for name, value_BH in zip("ifgoch", (i_BH, f_BH, g_BH, o_BH, c_BH, h_BH), strict=True):
+            note(name, value_BH)
+        return h_BH, c_BH
 
     def _peeped(self, z_BH: Tensor, gate: int, c_BH: Tensor) -> Tensor:
         return z_BH + self.peepholes[gate] * c_BH if self.spec.peephole else z_BH

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import CANDIDATE_N, HIDDEN, Keep, Note, Seen, unseen
 from shared.nn.kernels.mgu import run_mgu
 from shared.nn.kernels.whole import last, suits_loops_without_gradient, suits_walking
 from shared.nn.spec import MguSpec
@@ -16,6 +17,8 @@ from shared.nn.spec import MguSpec
 class MguCell(Cell):
     num_gates = 2
     products = (1, 1)
+    arrays = (Seen("f", "gate", "gate"), CANDIDATE_N, HIDDEN)
+    keep = Keep("f", inverted=True)
 
     def __init__(
         self, spec: MguSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -24,12 +27,15 @@ class MguCell(Cell):
         self.spec = spec
         self.reset_parameters()
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         (h_BH,) = state
         x_f, x_n = x_BG.chunk(2, -1)
         f_BH = torch.sigmoid(x_f + recur(h_BH))
         n_BH = torch.tanh(x_n + recur(f_BH * h_BH, product=1))
-        return ((1 - f_BH) * h_BH + f_BH * n_BH,)
+        h_BH = (1 - f_BH) * h_BH + f_BH * n_BH
+        for name, value_BH in zip("fnh", (f_BH, n_BH, h_BH), strict=True):
+            note(name, value_BH)
+        return (h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih)

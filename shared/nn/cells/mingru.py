@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import CANDIDATE_N, HIDDEN, Keep, Note, Seen, unseen
 from shared.nn.kernels.scan import run_scan
 from shared.nn.kernels.whole import batch_first, input_share, last
 from shared.nn.spec import MinGruSpec
@@ -15,6 +16,8 @@ from shared.nn.spec import MinGruSpec
 class MinGruCell(Cell):
     num_gates = 2
     products = ()
+    arrays = (Seen("z", "gate", "update gate"), CANDIDATE_N, HIDDEN)
+    keep = Keep("z", inverted=True)
 
     def __init__(
         self, spec: MinGruSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -23,9 +26,13 @@ class MinGruCell(Cell):
         self.spec = spec
         self.reset_parameters()
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         x_z, n_BH = x_BG.chunk(2, -1)
-        return (torch.lerp(state[0], n_BH, torch.sigmoid(x_z)),)
+        z_BH = torch.sigmoid(x_z)
+        h_BH = torch.lerp(state[0], n_BH, z_BH)
+        for name, value_BH in zip("znh", (z_BH, n_BH, h_BH), strict=True):
+            note(name, value_BH)
+        return (h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         parts = zip(self.weight_ih.chunk(2), self.bias_ih.chunk(2), strict=True)

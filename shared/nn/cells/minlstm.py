@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
+from shared.nn.cells.seen import CANDIDATE_N, HIDDEN, Keep, Note, Seen, unseen
 from shared.nn.kernels.scan import run_scan
 from shared.nn.kernels.whole import batch_first, input_share, last
 from shared.nn.spec import MinLstmSpec
@@ -16,6 +17,14 @@ from shared.nn.spec import MinLstmSpec
 class MinLstmCell(Cell):
     num_gates = 3
     products = ()
+    arrays = (
+        Seen("i", "gate", "input gate"),
+        Seen("f", "gate", "forget gate"),
+        Seen("k", "gate", "share of the state that is kept, f/(f + i)"),
+        CANDIDATE_N,
+        HIDDEN,
+    )
+    keep = Keep("k")
 
     def __init__(
         self, spec: MinLstmSpec, input_size: int, hidden_size: int, options: CellOptions
@@ -29,9 +38,14 @@ class MinLstmCell(Cell):
         with torch.no_grad():
             self.bias_ih.split(self.hidden_size)[1].fill_(self.spec.forget_bias)
 
-    def step(self, x_BG: Tensor, state: State, recur: Recur) -> State:
+    def step(self, x_BG: Tensor, state: State, recur: Recur, note: Note = unseen) -> State:
         x_i, x_f, n_BH = x_BG.chunk(3, -1)
-        return (torch.lerp(state[0], n_BH, input_weight(x_i, x_f)),)
+        h_BH = torch.lerp(state[0], n_BH, input_weight(x_i, x_f))
+        if note is not unseen:  # the equation needs none of these by itself
+            i_BH, f_BH, k_BH = torch.sigmoid(x_i), torch.sigmoid(x_f), input_weight(x_f, x_i)
+            for name, value_BH in zip("ifknh", (i_BH, f_BH, k_BH, n_BH, h_BH), strict=True):
+                note(name, value_BH)
+        return (h_BH,)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
         parts = zip(self.weight_ih.chunk(3), self.bias_ih.chunk(3), strict=True)

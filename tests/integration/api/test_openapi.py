@@ -35,6 +35,10 @@ CONTRACT = [
     ("get", "/v1/queue"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{name}"),
+    ("post", "/v1/models/{name}/versions"),
+    ("delete", "/v1/models/{name}/versions/{version}"),
+    ("put", "/v1/models/{name}/aliases/{alias}"),
+    ("delete", "/v1/models/{name}/aliases/{alias}"),
 ]
 
 
@@ -110,6 +114,8 @@ def test_the_api_describes_all_that_the_contract_promises() -> None:
         ("delete", "/v1/jobs/{job_id}"),
         ("post", "/v1/jobs/{job_id}/cancel"),
         ("delete", "/v1/datasets/{dataset}"),
+        ("post", "/v1/models/{name}/versions"),
+        ("delete", "/v1/models/{name}/versions/{version}"),
     ],
 )
 def test_what_can_conflict_says_so(method: str, path: str) -> None:

@@ -41,6 +41,7 @@ class World:
         body = spec("mine", name="secret plan", model_name="net", cell="gru")
         self.job_id = client.post("/v1/jobs", json=body, headers=self.mine).json()["id"]
         self.checkpoint_id = succeed(claimed()).id
+        client.put("/v1/models/net/aliases/best", json={"version": 1}, headers=self.mine)
         client.post("/v1/jobs", json=body, headers=self.mine)
         claimed("busy")
 
@@ -61,8 +62,14 @@ class World:
             "checkpoint_id": self.checkpoint_id,
             "name": "net",
             "version": "1",
+            "alias": "best",
             "key_id": "key_1",
         }
+
+    def body(self, method: str, path: str) -> dict[str, Any]:
+        """What would be asked of one's own."""
+        bodies = {"put": {"version": 1}, "post": {"checkpoint_id": self.checkpoint_id}}
+        return bodies.get(method, {}) if path.startswith("/v1/models/") else {}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,7 @@ def operations() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_no_operation_finds_what_another_key_made(world: World, method: str, path: str) -> None:
     where = path.format_map(world.places)
-    body = {"json": {}} if method == "patch" else {}
+    body = {"json": world.body(method, path)} if method in ("patch", "put", "post") else {}
     answer = world.client.request(method, where, headers=world.other, **body)
 
     error_of(answer, 404)

@@ -62,6 +62,32 @@ def test_a_job_ends_succeeded_with_curves_checkpoints_and_a_published_network(
     ]
 
 
+def test_what_is_published_was_checked(finished: Finished) -> None:
+    job = finished()
+    with transaction() as db:
+        checks = ModelStore(db).version(job.model_name or "").checks
+
+    assert (checks["status"], checks["reason"]) == ("passed", None)
+    assert checks["max_difference"] <= checks["tolerance"]
+    assert checks["latency_ms"] > 0
+
+
+def test_a_network_that_fails_its_checks_is_not_published_and_its_job_says_why(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.nn.checks.TOLERANCE", -1.0)
+    job = finished()
+    with transaction() as db:
+        events = EventStore(db).after(job.id, 0, 1000)
+        model = ModelStore(db).find(job.model_name or "")
+
+    assert (job.status, job.model_version, model) == ("succeeded", None, None)
+    assert job.status_reason is not None
+    assert job.status_reason.startswith("not published: a step at a time its outputs differ")
+    said = [event.data for event in events if event.type == "log"]
+    assert said == [{"level": "warning", "message": job.status_reason}]
+
+
 def test_its_events_tell_the_story_in_order(finished: Finished) -> None:
     job = finished()
 

@@ -49,7 +49,7 @@ class Stub:
             def do_GET(self) -> None:
                 self.answer()
 
-            do_POST = do_DELETE = do_PATCH = do_GET
+            do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
 
             def answer(self) -> None:
                 parts = urlsplit(self.path)

@@ -1,0 +1,59 @@
+"""Versions of models as methods: publish, point aliases, delete, look inside."""
+
+from typing import Any
+
+from services.client.models import Alias, ModelVersion, Trace
+from services.client.paths import part
+from services.client.transport import Call, Transport, creating
+
+
+class Versions:
+    """A part of `UnrollClient`; the two services are its."""
+
+    _api: Transport
+    _inference: Transport
+
+    def publish(
+        self, name: str, checkpoint_id: str, *, idempotency_key: str | None = None
+    ) -> ModelVersion:
+        """Make a checkpoint the next version of a model, also one of a job that still runs.
+
+        Its `checks` are pending until inference is first asked for it.
+        """
+        call = creating(
+            f"/v1/models/{part(name)}/versions",
+            json={"checkpoint_id": checkpoint_id},
+            idempotency_key=idempotency_key,
+        )
+        return ModelVersion.of(self._api.json(call))
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Delete a version that no alias points to; with the last one goes the model."""
+        self._api.send(Call("DELETE", f"/v1/models/{part(name)}/versions/{version}"))
+
+    def set_alias(self, name: str, alias: str, version: int) -> Alias:
+        """Point an alias to a version; `predict(name, .., version=alias)` uses it from now on."""
+        path = f"/v1/models/{part(name)}/aliases/{part(alias)}"
+        call = Call("PUT", path, json={"version": version}, is_repeatable=True)
+        return Alias.of(self._api.json(call))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; its version stays."""
+        self._api.send(Call("DELETE", f"/v1/models/{part(name)}/aliases/{part(alias)}"))
+
+    def trace(
+        self,
+        name: str,
+        input: Any,
+        *,
+        version: str | int | None = None,
+        max_length: int | None = None,
+    ) -> Trace:
+        """Gates and states of every layer, direction and step for one input.
+
+        `max_length` bounds what a model that writes sequences may write.
+        """
+        chosen = "" if version is None else f"/versions/{part(str(version))}"
+        body = {"input": input} | ({} if max_length is None else {"max_length": max_length})
+        path = f"/v1/models/{part(name)}{chosen}/trace"
+        return Trace.of(self._inference.json(Call("POST", path, json=body, is_repeatable=True)))
