@@ -66,10 +66,19 @@ def read(model: Loaded, arrays: Sequence[Array]) -> list[dict[str, Any]]:
 
 
 def encode(model: Loaded, raw: object, index: int) -> Array:
+    return encode_at(model, raw, f"inputs[{index}]")
+
+
+def encode_at(model: Loaded, raw: object, place: str) -> Array:
+    """An input as an array; `place` is where it stands in the request.
+
+    Raises:
+        InvalidSpec: it does not fit the model; `param` is the path to the fault.
+    """
     try:
         return model.encoding.encode_input(raw)
     except InvalidInput as error:
-        path = f"inputs[{index}]{error.path}".replace("[", ".").replace("]", "")
+        path = f"{place}{error.path}".replace("[", ".").replace("]", "")
         raise InvalidSpec(f"{path}: {error.message}", param=path) from error
 
 
