@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     max_trace_numbers: Annotated[int, Field(ge=1)] = 1_000_000
     """Most numbers of gates and states in one trace."""
 
+    max_waiting_requests: Annotated[int, Field(ge=1)] = 512
+    """Requests that may wait for a network in one inference process; more are refused with 503."""
+    session_lifetime_s: Annotated[float, Field(ge=1, le=30 * 86_400)] = 3600.0
+    """How long an inference session lives without a step."""
+    max_sessions: Annotated[int, Field(ge=1)] = 10_000
+    """Inference sessions alive at once, of all replicas together."""
+    session_key: SecretStr | None = None
+    """Signs exported session states; by default a key made once and kept in Postgres."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_json: bool = True

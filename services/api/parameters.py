@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query
 
-from services.http.auth import Owner
 from shared.db.ids import is_id
 from shared.jobs.errors import InvalidSpec, shortened
 
@@ -40,24 +38,3 @@ PageOfDatasets = Annotated[Paging, Depends(_page_by_id("ds", "dataset"))]
 PageOfKeys = Annotated[Paging, Depends(_page_by_id("key", "key"))]
 PageOfModels = Annotated[Paging, Depends(_page_by_name)]
 Filter = Annotated[str | None, Query(max_length=200)]
-
-
-async def _idempotency(
-    request: Request,
-    owner: Owner,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=200, description="Same key and body: the first answer"),
-    ] = None,
-) -> dict[str, str] | None:
-    if idempotency_key is None:
-        return None
-    return {
-        "owner": owner,
-        "route": request.url.path,
-        "key": idempotency_key,
-        "body_sha256": sha256(await request.body()).hexdigest(),
-    }
-
-
-Idempotency = Annotated[dict[str, str] | None, Depends(_idempotency)]

@@ -24,10 +24,12 @@ RETRY_AFTER_S = 2
 STATUS: dict[type[errors.Fact], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.InvalidSpec: 422,
     errors.TooManyQueued: 429,
     errors.CorruptBlob: 503,
+    errors.Busy: 503,
 }
 CODES = {
     400: "malformed",
@@ -76,6 +78,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "descrip
 CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorView, "description": "Does not fit the present state"}
 }
+GONE: dict[int | str, dict[str, Any]] = {410: {"model": ErrorView, "description": "Expired"}}
 TOO_MANY: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorView, "description": "As much as is allowed already; see Retry-After"}
 }

@@ -13,6 +13,9 @@ from services.http.health import health_router
 from services.http.layers import add_layers
 from services.inference.registry import Registry
 from services.inference.router import router
+from services.inference.sessions.engine import Sessions
+from services.inference.sessions.router import router as sessions
+from services.inference.sessions.store import SessionStore
 from services.inference.traces import router as traces
 from shared.config import get_settings
 from shared.nn.kernels.ready import warm_up
@@ -36,7 +39,8 @@ def create_app() -> FastAPI:
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
-    for each in (router, traces):
+    app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
+    for each in (router, traces, sessions):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)

@@ -1,8 +1,10 @@
 """Loaded networks: read from Postgres when first asked for, kept while they fit in memory."""
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import nn
 
@@ -12,24 +14,44 @@ from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.models import FAILED, LATEST, PENDING, ModelStore
 from shared.db.tables import ModelVersionRow
+from shared.db.viewer import Viewer, current_viewer
 from shared.jobs.errors import FailedChecks
 from shared.nn.checkpoint import unpack_network
 from shared.nn.checks import check
 from shared.nn.mappings import AnyNetwork
+from shared.nn.network import Network
+from shared.nn.steps.network import CannotStep, Stepper
 
 Key = tuple[str, str, int, str]
-"""Owner, name, version and blob; a deleted version's number may come back."""
+"""Owner, name, version and blob: the number of a deleted version may come again."""
+Wish = tuple[Viewer, str, str]
+"""For whom, name and version as it was asked for."""
+LOOKUP_S = 0.5  # how long it is believed which version a name means
+MAX_WISHES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A published network, ready to be used by any thread."""
 
+    owner: str
     name: str
     version: int
+    weights_sha256: str
     network: AnyNetwork
     encoding: Encoding
     num_bytes: int
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """The network fed one element at a time; made when first asked for.
+
+        Raises:
+            CannotStep: the message says why.
+        """
+        if not isinstance(self.network, Network):
+            raise CannotStep("it writes sequences of its own: ask it to generate")
+        return Stepper(self.network)
 
 
 class Registry:
@@ -40,6 +62,15 @@ class Registry:
         self._loaded: OrderedDict[Key, Loaded] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[Key, threading.Lock] = {}
+        self._meant: dict[Wish, tuple[float, Key]] = {}
+
+    def peek(self, name: str, version: str = LATEST) -> Loaded | None:
+        """As `get`, from memory alone; None where that has to ask Postgres."""
+        found = self._meant.get((current_viewer(), name, version))
+        if found is None or time.monotonic() > found[0]:
+            return None
+        with self._lock:
+            return self._touch(found[1])
 
     def get(self, name: str, version: str = LATEST) -> Loaded:
         """The version that is published now under this name.
@@ -55,18 +86,21 @@ class Registry:
             if row.checks.get("status") == FAILED:
                 raise FailedChecks(row.name, row.version, row.checks["reason"])
             try:
-                return self._get(row)
+                found = self._get(row)
             except FailedChecks:
                 if version != LATEST:
                     raise  # else an older one is the newest of those that are served
+            else:
+                self._note((current_viewer(), name, version), _key(row))
+                return found
 
     def _get(self, row: ModelVersionRow) -> Loaded:
-        key = (row.owner, row.name, row.version, row.blob_id)
+        key = _key(row)
         with self._lock:
             found = self._touch(key)
+            if found is not None:
+                return found
             gate = self._loading.setdefault(key, threading.Lock())
-        if found is not None:
-            return found
         with gate:
             with self._lock:
                 found = self._touch(key)
@@ -76,6 +110,12 @@ class Registry:
         """Raise whatever keeps published models from being looked up."""
         with transaction() as db:
             ModelStore(db).page(None, 1)
+
+    def _note(self, wish: Wish, key: Key) -> None:
+        with self._lock:
+            if len(self._meant) >= MAX_WISHES:
+                self._meant.clear()
+            self._meant[wish] = (time.monotonic() + LOOKUP_S, key)
 
     def _touch(self, key: Key) -> Loaded | None:
         found = self._loaded.get(key)
@@ -96,6 +136,10 @@ class Registry:
         return sum(loaded.num_bytes for loaded in self._loaded.values())
 
 
+def _key(row: ModelVersionRow) -> Key:
+    return row.owner, row.name, row.version, row.blob_id
+
+
 def load(row: ModelVersionRow) -> Loaded:
     """Read a version's weights, chunk by chunk into their place, and check their hash.
 
@@ -108,7 +152,15 @@ def load(row: ModelVersionRow) -> Loaded:
     if row.checks.get("status") == PENDING:
         complete_checks(row, network)
     encoding = Encoding.model_validate(row.encoding)
-    return Loaded(row.name, row.version, network, encoding, size_of(network))
+    return Loaded(
+        owner=row.owner,
+        name=row.name,
+        version=row.version,
+        weights_sha256=row.weights_sha256,
+        network=network,
+        encoding=encoding,
+        num_bytes=size_of(network),
+    )
 
 
 def complete_checks(row: ModelVersionRow, network: AnyNetwork) -> None:

@@ -72,8 +72,79 @@ class KeyNotFound(NotFound):
         )
 
 
+class SessionNotFound(NotFound):
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"There is no session {shortened(session_id)!r}. POST /v1/models/{{name}}/sessions makes one."
+        )
+
+
+class Gone(Fact):
+    """It was there, and never will be again."""
+
+    code = "gone"
+
+
+class SessionExpired(Gone):
+    code = "session_expired"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"Session {session_id} was not used for its lifetime and has expired; make a new one."
+        )
+
+
+class Busy(Fact):
+    """Not now: there is too much to do already."""
+
+    code = "overloaded"
+
+
+class SessionsFull(Busy):
+    code = "sessions_full"
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(
+            f"There are {cap} sessions, as many as are allowed; delete some, or try again later."
+        )
+
+
+class DeadlineExceeded(Busy):
+    code = "deadline_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The answer was not ready within {seconds:g} s; nothing more is done for it."
+        )
+
+
 class Conflict(Fact):
     code = "conflict"
+
+
+class ModelGone(Conflict):
+    """The network that a session's state belongs to is no longer published."""
+
+    code = "model_gone"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"Version {version} of model {shortened(name)!r}, to which this state belongs, is no longer "
+            "published; make a new session."
+        )
+
+
+class SessionMoved(Conflict):
+    """A session is not where the caller takes it to be."""
+
+    code = "session_moved"
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"The session has read {position} elements already; send what comes after them, with "
+            f'"position": {position}.',
+            param="position",
+        )
 
 
 class IllegalTransition(Conflict):

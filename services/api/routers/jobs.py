@@ -7,10 +7,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from services.api.jobs_view import view_of, views_of
-from services.api.parameters import Filter, Idempotency, PageOfJobs
+from services.api.parameters import Filter, PageOfJobs
 from services.api.submit import act, dry_run, submit
 from services.api.views import DryRunView, JobView, ListView, list_of
 from services.http.errors import CONFLICT, NOT_FOUND, TOO_MANY
+from services.http.idempotency import Idempotency
 from shared.db.engine import transaction
 from shared.db.jobs import JobFilter, JobStore
 from shared.jobs.spec import JobChanges, JobSpec

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, Field
 
 from services.api.models_view import view_of, views_of
-from services.api.parameters import Idempotency, PageOfModels
+from services.api.parameters import PageOfModels
 from services.api.publish import publish
 from services.api.views import (
     AliasView,
@@ -18,6 +18,7 @@ from services.api.views import (
     list_of,
 )
 from services.http.errors import CONFLICT, NOT_FOUND
+from services.http.idempotency import Idempotency
 from shared.db.engine import transaction
 from shared.db.models import ALIAS, LATEST, ModelStore
 from shared.jobs.spec import ModelName

@@ -19,6 +19,7 @@ from tests.integration.api.client import error_of
 from tests.integration.inference.conftest import inference_client
 from tests.integration.inference.publishing import INPUTS, publish
 from tests.integration.seeding import execute
+from tests.servers import wait_for
 
 WIDE = {"hidden_size": 200}  # about 650 kB of weights
 
@@ -61,6 +62,7 @@ def test_a_new_version_is_served_without_a_restart_and_the_old_one_by_its_number
     publish("net", "tags", seed=1)
     first = predict(client, "net").json()
     publish("net", "tags", seed=2)
+    assert wait_for(lambda: predict(client, "net").json()["version"] == 2, timeout_s=5)
     second = predict(client, "net").json()
     old = client.post("/v1/models/net/versions/1/predict", json={"inputs": [INPUTS["tags"]]})
 
