@@ -72,6 +72,10 @@ class DatasetView(View):
     """Sequence elements of the training split."""
     about: dict[str, Any]
     """Title, row, source and licence of a built-in dataset; class balance."""
+    statistics: dict[str, Any]
+    """Lengths, vocabulary, class balance, features, missing and duplicates; {} for datasets of old."""
+    warnings: list[str]
+    """What in it should worry a person, a sentence each."""
     created_at: datetime
 
     model_config = {

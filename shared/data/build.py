@@ -1,13 +1,15 @@
-"""From records to a stored dataset: encoding, splits, statistics. Knows no file format, keeps nothing."""
+"""From records to a dataset that can be stored: encoding, splits, statistics. Knows no file format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from shared.data.counting import Codes, Counts, count, steps_of, steps_of_stream
 from shared.data.encoding import (
     UNKNOWN,
     CategoryInput,
@@ -27,20 +29,28 @@ from shared.data.options import DatasetOptions
 from shared.data.parts import Input
 from shared.data.ragged import Ragged
 from shared.data.records import Entry, Faults, invalid
-from shared.data.scaling import is_binary, scaling
+from shared.data.scaling import Moments, moments
 from shared.data.splits import (
     Assignment,
-    Indices,
     by_name,
+    check_groups,
+    codes_of,
+    grouped,
     in_order,
     shuffled,
     stream_cuts,
 )
-from shared.data.table import SPLITS, SplitName, write_table
-from shared.data.targets import TargetColumn, encode_targets, read_targets
+from shared.data.spool import CHUNK, Column, Indices, Places, cut
+from shared.data.statistics import Observed, describe, warnings_of
+from shared.data.table import SPLITS, Batch, arrow_pieces
+from shared.data.targets import (
+    EncodedTargets,
+    TargetColumn,
+    encode_targets,
+    read_targets,
+    renumbered,
+)
 from shared.data.vocabulary import vocabulary
-
-Parts = dict[SplitName, Ragged]
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,31 @@ class BuiltDataset:
     schema: dict[str, dict[str, Any]]  # {"input": {...}, "target": {...}} as it goes over the wire
     mappings: list[str]  # the mappings that this dataset can serve
     class_balance: dict[str, int]  # label -> count over all splits; empty without labels
-    arrow: bytes  # what DatasetTable.open reads
+    num_elements: int  # steps of the train split's inputs, and of texts to be written
+    statistics: dict[str, Any]  # what a page draws
+    warnings: list[str]  # what in it should worry a person, a sentence each
+    runs: Runs  # where its batches lie
+
+    def pieces(self) -> Iterator[bytes]:
+        """What DatasetTable.open reads, in pieces that take little memory."""
+        return arrow_pieces(self.encoding, self.runs.num_batches, self.runs.batches())
+
+    @property
+    def arrow(self) -> bytes:
+        """The same at once."""
+        return b"".join(self.pieces())
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Which records or steps make up each batch."""
+
+    num_batches: tuple[int, ...]  # of each split
+    runs: list[Any]  # indices of records, or the first step and the end of a stream's part
+    read: Callable[[Any], Batch]
+
+    def batches(self) -> Iterator[Batch]:
+        return map(self.read, self.runs)
 
 
 def build_dataset(
@@ -63,10 +97,11 @@ def build_dataset(
     stream: bool = False,
     time_ordered: bool = False,
 ) -> BuiltDataset:
-    """Check, split and encode `records`; a pure function of its arguments.
+    """Check, split and encode `records`, which are read once; values wait on disk, not in memory.
 
     `stream`: the inputs are pieces of one long text, cut in order. `time_ordered`: later records
-    go to later splits (windows always do). Raises InvalidDataset with at most 20 faults.
+    go to later splits (windows always do). Equal arguments make equal bytes. Raises InvalidDataset
+    with at most 20 faults.
     """
     intake = Intake(options, stream=stream)
     for entry in records:
@@ -78,140 +113,186 @@ def build_dataset(
 
 
 def _build_stream(intake: Intake, options: DatasetOptions) -> BuiltDataset:
-    assert set(intake.splits) == {None}
+    assert not intake.splits
     assert intake.targets.forms == {"none"}
     for name in options.chosen(("input_kind", "target_kind", "max_length")):
         raise invalid("options", name, "does not apply to one long text: leave it out")
-    text = intake.input_sequences()
-    cuts = stream_cuts(len(text.values), options.split)
-    parts = {name: _part(text, *cuts[i : i + 2]) for i, name in enumerate(SPLITS)}
-    part, parts = _encode_inputs(intake.inputs, parts, text, options)
+    spool = intake.inputs.rows
+    cuts = stream_cuts(spool.num_steps, options.split)
+    by_name = count(steps_of_stream(spool, cuts), len(intake.inputs.names.ids))
+    part, ids, counts = _vocabulary(intake.inputs, by_name, options)
     encoding = Encoding(input=part, target=NextTarget(), stream=True)
-    return _built(encoding, parts, {})
+    lengths = np.diff(cuts)
+
+    def read(run: tuple[int, int]) -> Batch:
+        start, end = run
+        bounds = [0, end - start] if end > start else [0]
+        return (Ragged(ids[spool.steps(start, end)], np.array(bounds, dtype=np.int64)),)
+
+    parts = [_cut_range(start, end) for start, end in pairwise(cuts)]
+    runs = Runs(tuple(map(len, parts)), [run for part in parts for run in part], read)
+    observed = Observed(encoding, lengths[lengths > 0], input_counts=counts)
+    return _built(observed, dict(zip(SPLITS, lengths.tolist(), strict=True)), int(lengths[0]), runs)
 
 
-def _part(text: Ragged, start: int, end: int) -> Ragged:
-    """One sequence [start, end) of a stream, or no sequence when it is empty."""
-    bounds = [0, end - start] if end > start else [0]
-    return Ragged(text.values[start:end], np.array(bounds, dtype=np.int64))
+def _cut_range(start: int, end: int) -> list[tuple[int, int]]:
+    """[start, end) in runs of at most CHUNK; at least one run, which may be empty."""
+    firsts = range(start, end, CHUNK) or [start]
+    return [(first, min(first + CHUNK, end)) for first in firsts]
 
 
 def _build_records(intake: Intake, options: DatasetOptions, *, time_ordered: bool) -> BuiltDataset:
-    intake.keep(_short_enough(intake, options))
-    inputs = intake.input_sequences()
+    steps = intake.inputs.rows.lengths
     column = read_targets(
         intake.targets,
-        inputs.lengths.tolist(),
+        steps,
         intake.where,
         options,
         is_sequence=intake.inputs.is_sequence,
-        windowed=intake.rows[0] is not None,
+        windowed=bool(intake.windows),
     )
-    target: Target = NextTarget()
-    targets: Parts = {}
     if column is None:
-        _check_next(inputs, intake.where)
-    labels = _labels(intake, column, inputs)
-    assignment = _assign(intake, labels, options, time_ordered=time_ordered)
-    if column is not None:
-        target, column = encode_targets(column, assignment, intake.where, options)
-        targets = {name: column.rows.take(assignment[name]) for name in SPLITS}
-    parts = {name: inputs.take(assignment[name]) for name in SPLITS}
-    part, parts = _encode_inputs(intake.inputs, parts, inputs, options)
-    return _built(Encoding(input=part, target=target), parts, targets)
+        _check_next(steps, intake.where)
+    assignment = _assign(intake, _labels(intake, column), options, time_ordered=time_ordered)
+    codes = codes_of(assignment, len(intake))
+    encoded = (
+        encode_targets(column, codes, intake.where, options)
+        if column
+        else EncodedTargets(NextTarget(), Column.plain(intake.targets.rows))
+    )
+    part, inputs, counts, numbers = _encode_inputs(intake.inputs, codes, options)
+    encoding = Encoding(input=part, target=encoded.target)
+    columns = (inputs, encoded.rows) if column else (inputs,)
+    runs, num_elements = _runs(columns, assignment, encoding)
+    lengths = _shown_lengths(encoding, steps, encoded)
+    observed = Observed(
+        encoding,
+        lengths[codes >= 0],
+        input_counts=counts,
+        target_counts=encoded.counts,
+        input_moments=numbers,
+        target_moments=encoded.moments,
+        prints=intake.prints,
+        codes=codes,
+        num_too_long=intake.num_too_long,
+    )
+    splits: dict[str, int] = {name: len(assignment[name]) for name in SPLITS}
+    return _built(observed, splits, num_elements, runs)
 
 
-def _short_enough(intake: Intake, options: DatasetOptions) -> list[int]:
-    lengths = intake.input_sequences().lengths
-    kept = np.flatnonzero(lengths <= (options.max_length or lengths.max()))
-    if len(kept) == 0:
-        raise invalid(
-            "options",
-            "max_length",
-            f"nothing left after filtering: the shortest input has {lengths.min()} steps",
-        )
-    return kept.tolist()
+def _shown_lengths(encoding: Encoding, steps: Indices, encoded: EncodedTargets) -> Indices:
+    if encoding.input.is_sequence or not encoding.generates:
+        return steps
+    return encoded.rows.spool.lengths
 
 
-def _check_next(inputs: Ragged, where: Sequence[str]) -> None:
+def _runs(
+    columns: tuple[Column, ...], assignment: Assignment, encoding: Encoding
+) -> tuple[Runs, int]:
+    """The batches of all splits, and the steps of the train split."""
+    num_batches, runs = [], []
+    sizes = sum(column.spool.lengths * column.spool.width for column in columns)
+    assert isinstance(sizes, np.ndarray)
+    for name in SPLITS:
+        indices = assignment[name]
+        parts = list(cut(sizes[indices], CHUNK)) or [(0, 0)]
+        num_batches.append(len(parts))
+        runs += [indices[first:last] for first, last in parts]
+    read = columns if encoding.generates else columns[:1]
+    steps = sum(int(c.spool.lengths[assignment["train"]].sum()) for c in read)
+    return Runs(
+        tuple(num_batches), runs, lambda run: tuple(column.take(run) for column in columns)
+    ), steps
+
+
+def _check_next(steps: Indices, where: Places) -> None:
     faults = Faults()
-    for index in np.flatnonzero(inputs.lengths < 2).tolist():
+    for index in np.flatnonzero(steps < 2).tolist():
         faults.add(
             where[index], "input", "one step, no target: predicting the next step needs at least 2"
         )
     faults.raise_any()
 
 
-def _labels(intake: Intake, column: TargetColumn | None, inputs: Ragged) -> list[Ragged]:
+def _labels(intake: Intake, column: TargetColumn | None) -> list[Column]:
     """What the train split must show an example of: each label, and each category of inputs."""
     labels = [column.labels] if column is not None and column.labels is not None else []
-    return [*labels, inputs] if intake.inputs.form == "category" else labels
+    if intake.inputs.form == "category":
+        labels.append(Column.plain(intake.inputs.rows))
+    return labels
 
 
 def _assign(
-    intake: Intake, labels: list[Ragged], options: DatasetOptions, *, time_ordered: bool
+    intake: Intake, labels: list[Column], options: DatasetOptions, *, time_ordered: bool
 ) -> Assignment:
-    if intake.splits[0] is not None:
+    if intake.splits:
+        if intake.groups:
+            check_groups(intake.groups, intake.splits, intake.where)
         return by_name(intake.splits)
-    if time_ordered or intake.rows[0] is not None:
-        return in_order(intake.rows, options)
-    return shuffled(len(intake.splits), options, labels)
+    if intake.groups:
+        return grouped(intake.groups, options, labels)
+    if time_ordered or intake.windows:
+        return in_order(len(intake), intake.windows, options)
+    return shuffled(len(intake), options, labels)
 
 
 def _encode_inputs(
-    intake: InputIntake, parts: Parts, all_inputs: Ragged, options: DatasetOptions
-) -> tuple[Input, Parts]:
-    """What the train split says about inputs, and the three parts in its terms."""
+    intake: InputIntake, codes: Codes, options: DatasetOptions
+) -> tuple[Input, Column, Counts | None, Moments | None]:
+    """What the train split says about inputs, the inputs in its terms, and what was counted."""
+    column = Column.plain(intake.rows)
     if intake.form in ("series", "vector"):
+        found = moments(column, codes == 0)
         kind = NumericInput if intake.form == "series" else VectorInput
-        return _numbers(kind, parts["train"], all_inputs), parts
+        return _numbers(kind, found, is_binary=intake.is_binary), column, None, found
+    by_name = count(steps_of(column, codes), len(intake.names.ids))
+    part, ids, counts = _vocabulary(intake, by_name, options)
+    return part, column.mapped(lambda values: ids[values]), counts, None
+
+
+def _vocabulary(
+    intake: InputIntake, by_name: Counts, options: DatasetOptions
+) -> tuple[TokenInput | CategoryInput, Any, Counts]:
+    """The symbols of the train split, the id of each name, and how often each id occurs."""
     names = list(intake.names.ids)
-    symbols, ids = vocabulary(parts["train"].values, names, options.min_count, (UNKNOWN,))
-    parts = {name: Ragged(ids[r.values], r.offsets) for name, r in parts.items()}
+    symbols, ids = vocabulary(by_name[0], names, options.min_count, (UNKNOWN,))
+    counts = renumbered(by_name, ids, len(symbols))
     if intake.form == "category":
-        return CategoryInput(symbols=symbols), parts
-    return TokenInput(tokens=intake.tokens, symbols=symbols), parts
+        return CategoryInput(symbols=symbols), ids, counts
+    return TokenInput(tokens=intake.tokens, symbols=symbols), ids, counts
 
 
 def _numbers(
-    kind: type[NumericInput | VectorInput], train: Ragged, all_inputs: Ragged
+    kind: type[NumericInput | VectorInput], found: Moments, *, is_binary: bool
 ) -> NumericInput | VectorInput:
-    size = all_inputs.width
-    if size > 1 and is_binary(all_inputs.values):
+    size = len(found.mean)
+    if size > 1 and is_binary:
         return kind(size=size, mean=(0.0,) * size, std=(1.0,) * size, binary=True)
-    mean, std = scaling(train.values)
+    mean, std = found.scaling()
     return kind(size=size, mean=mean, std=std, binary=False)
 
 
-def _built(encoding: Encoding, inputs: Parts, targets: Parts) -> BuiltDataset:
-    sequences = inputs if encoding.input.is_sequence or not encoding.generates else targets
-    lengths = np.concatenate([sequences[name].lengths for name in SPLITS])
+def _built(
+    observed: Observed, splits: dict[str, int], num_elements: int, runs: Runs
+) -> BuiltDataset:
+    encoding, statistics = observed.encoding, describe(observed)
     return BuiltDataset(
         encoding=encoding,
-        splits={name: _size(encoding, inputs[name]) for name in SPLITS},
-        lengths=_summary(lengths),
+        splits=splits,
+        lengths=_summary(observed.lengths),
         schema={"input": _input_schema(encoding.input), "target": _target_schema(encoding)},
         mappings=[encoding.mapping],
-        class_balance=_balance(encoding.target, targets),
-        arrow=write_table(encoding, inputs, targets),
+        class_balance=observed.class_balance,
+        num_elements=num_elements,
+        statistics=statistics,
+        warnings=warnings_of(observed, statistics, splits),
+        runs=runs,
     )
-
-
-def _size(encoding: Encoding, part: Ragged) -> int:
-    return len(part.values) if encoding.stream else len(part)
 
 
 def _summary(lengths: Indices) -> dict[str, int]:
     quantiles = np.quantile(lengths, [0, 0.5, 0.95, 1], method="higher")
     return dict(zip(("min", "median", "p95", "max"), quantiles.tolist(), strict=True))
-
-
-def _balance(target: Target, targets: Parts) -> dict[str, int]:
-    if not isinstance(target, ClassTarget | TagsTarget):
-        return {}
-    ids = np.concatenate([targets[name].values for name in SPLITS])
-    counts = np.bincount(ids, minlength=target.size)
-    return dict(zip(target.labels, counts.tolist(), strict=True))
 
 
 def _input_schema(part: Input) -> dict[str, Any]:
@@ -223,7 +304,7 @@ def _input_schema(part: Input) -> dict[str, Any]:
 
 
 def _target_schema(encoding: Encoding) -> dict[str, Any]:
-    target = encoding.target
+    target: Target = encoding.target
     schema: dict[str, Any] = {"kind": target.kind, "size": encoding.output_size}
     if isinstance(target, ClassTarget | TagsTarget):
         schema["labels"] = list(target.labels)

@@ -1,10 +1,12 @@
-"""Looks at records one by one as they arrive and keeps their values compactly. Decides no split."""
+"""Looks at records one by one as they arrive and puts their values on a spool. Decides no split."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from hashlib import blake2b
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +25,10 @@ from shared.data.inputs import (
     vector_of,
 )
 from shared.data.options import DatasetOptions, InputKind
-from shared.data.ragged import Array, Ragged
-from shared.data.records import Entry, Fault, Faults
+from shared.data.ragged import Array
+from shared.data.records import Entry, Fault, Faults, Record, invalid
+from shared.data.scaling import is_binary
+from shared.data.spool import Places, Spool
 
 InputForm = Literal["text", "symbols", "series", "category", "vector"]
 TargetForm = Literal["none", "text", "integer", "number", "strings", "numbers", "vectors"]
@@ -42,7 +46,10 @@ _FORM_NAMES = {
     "numbers": "a list of numbers",
     "vectors": "a list of lists of numbers",
 }
-_SPLIT_NAMES = ("train", "val", "test")
+SPLIT_NAMES = ("train", "val", "test")
+MAX_NAMES = 500_000  # different symbols or labels; a hundred bytes of memory each
+_LARGEST_GROUP = 2**63
+T = TypeVar("T")
 
 
 def check_text(text: str, path: str = "") -> None:
@@ -55,6 +62,12 @@ def check_text(text: str, path: str = "") -> None:
         raise InvalidInput("half of a surrogate pair: no Unicode text holds one", path) from None
 
 
+_TOO_MANY_NAMES = (
+    f"more than {MAX_NAMES:,} different symbols or labels: split text by character (tokens,"
+    " target_tokens), and set target_kind to text for targets that never repeat"
+)
+
+
 @dataclass
 class Names:
     """Strings and the number each was given when it was first met."""
@@ -62,10 +75,15 @@ class Names:
     ids: dict[str, int] = field(default_factory=dict)
 
     def number_all(self, names: Sequence[str]) -> NDArray[np.int32]:
-        """int32[T]; raises InvalidInput at a new name that cannot be stored."""
+        """int32[T]; raises InvalidInput at a new name that cannot be stored.
+
+        Raises InvalidDataset when there are more than MAX_NAMES.
+        """
         for name in sorted(set(names) - self.ids.keys()):
             check_text(name, f"[{names.index(name)}]" if len(names) > 1 else "")
             self.ids[name] = len(self.ids)
+        if len(self.ids) > MAX_NAMES:
+            raise invalid("file", None, _TOO_MANY_NAMES)
         return np.fromiter(map(self.ids.__getitem__, names), np.int32, len(names))
 
 
@@ -99,7 +117,9 @@ class InputIntake:
     options: DatasetOptions
     form: InputForm | None = None
     names: Names = field(default_factory=Names)
-    rows: list[Array] = field(default_factory=list)  # int32[T] numbers of names, or float64[T, F]
+    rows: Spool = field(default_factory=Spool)  # int32[T] numbers of names, or float64[T, F]
+    is_binary: bool = True  # every number is 0 or 1
+    _width: int | None = None
 
     @property
     def is_sequence(self) -> bool:
@@ -109,28 +129,36 @@ class InputIntake:
     def tokens(self) -> Literal["char", "word", "list"]:
         return "list" if self.form == "symbols" else self.options.tokens or "char"
 
-    def add(self, raw: object, *, empty_is_fine: bool = False) -> None:
-        """Raises InvalidInput; `empty_is_fine` for the lines of a stream."""
+    def check(self, raw: object, *, empty_is_fine: bool = False) -> Array:
+        """One input as it is put down; `empty_is_fine` for the lines of a stream.
+
+        Raises InvalidInput.
+        """
         form = _FORMS[self.options.input_kind](raw)
         self.form = self.form or form
         if form != self.form:
             raise InvalidInput(_differs(form, self.form))
         if form in _NUMBERS:
-            self.rows.append(self._same_width(_NUMBERS[form](raw)))
-        elif form == "category":
-            self.rows.append(self.names.number_all([category_of(raw)]))
-        elif empty_is_fine and isinstance(raw, str) and not raw.strip():
-            self.rows.append(self.names.number_all(list(raw) if self.tokens == "char" else []))
-        else:
-            self.rows.append(self.names.number_all(symbols_of(raw, self.tokens)))
+            return self._same_width(_NUMBERS[form](raw))
+        if form == "category":
+            return self.names.number_all([category_of(raw)])
+        if empty_is_fine and isinstance(raw, str) and not raw.strip():
+            return self.names.number_all(list(raw) if self.tokens == "char" else [])
+        return self.names.number_all(symbols_of(raw, self.tokens))
+
+    def put(self, row: Array) -> bytes:
+        if self._width is not None:
+            self.is_binary = self.is_binary and is_binary(row)
+        return self.rows.append(row)
 
     def _same_width(self, series: Array) -> Array:
-        if self.rows and series.shape[1] != self.rows[0].shape[1]:
+        if self._width is not None and series.shape[1] != self._width:
             raise InvalidInput(
                 f"ragged features: {series.shape[1]} numbers a step where the first record has"
-                f" {self.rows[0].shape[1]}",
+                f" {self._width}",
                 "[0]",
             )
+        self._width = series.shape[1]
         return series
 
 
@@ -141,55 +169,61 @@ def _differs(form: str, first: str) -> str:
     return f"{_FORM_NAMES[form]} where the first record has {_FORM_NAMES[first]}"
 
 
-def _target_value(raw: object) -> tuple[TargetForm, Any]:
-    """The form of one target and its checked value; raises InvalidInput."""
-    if raw is None:
-        return "none", None
-    if isinstance(raw, str):
-        check_text(raw)
-        return "text", raw
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        number(raw)
-        return "integer", raw
-    if isinstance(raw, float):
-        return "number", number(raw)
-    if not isinstance(raw, list | tuple):
-        raise InvalidInput(f"expected a string, a number or a list, got {json_word(raw)}")
-    if not raw:
-        raise InvalidInput("an empty list: at least one value is needed")
-    return _list_value(raw)
-
-
-def _list_value(raw: Sequence[object]) -> tuple[TargetForm, Any]:
-    if isinstance(raw[0], str):
-        return "strings", strings(raw)
-    if is_list(raw[0]):
-        return "vectors", grid(raw)
-    return "numbers", numbers(raw)
-
-
 @dataclass
 class TargetIntake:
     """The targets so far, checked one by one; whole and fractional numbers may mix."""
 
+    options: DatasetOptions
     forms: set[TargetForm] = field(default_factory=set)
     first: TargetForm | None = None
-    names: Names = field(default_factory=Names)  # of lists of strings
-    values: list[Any] = field(default_factory=list)  # str, int, float, or an array
+    names: Names = field(default_factory=Names)  # labels, or the symbols of texts and lists
+    rows: Spool = field(default_factory=Spool)  # int32[T] numbers of names, float64[T] or [T, F]
+    is_binary: bool = True  # every number is 0 or 1
+    _width: int | None = None
 
-    def add(self, raw: object) -> None:
-        form, value = _target_value(raw)
+    def check(self, raw: object) -> Array | None:
+        """One target as it is put down, None where there is none; raises InvalidInput."""
+        form, value = self._value(raw)
         self.first = self.first or form
         if _FORM_NAMES[form] != _FORM_NAMES[self.first]:
             raise InvalidInput(_differs(form, self.first))
-        if form == "vectors" and self.values and value.shape[1] != self.values[0].shape[1]:
-            raise InvalidInput(
-                f"{value.shape[1]} numbers a step where the first record has"
-                f" {self.values[0].shape[1]}",
-                "[0]",
-            )
+        if form == "vectors" and value is not None:
+            self._check_width(value.shape[1])
         self.forms.add(form)
-        self.values.append(self.names.number_all(value) if form == "strings" else value)
+        return value
+
+    def put(self, row: Array) -> bytes:
+        self.is_binary = self.is_binary and row.dtype != np.int32 and is_binary(row)
+        return self.rows.append(row)
+
+    def _value(self, raw: object) -> tuple[TargetForm, Array | None]:
+        if raw is None:
+            return "none", None
+        if isinstance(raw, str):
+            check_text(raw)
+            is_text = self.options.target_kind == "text"
+            symbols = symbols_of(raw, self.options.target_tokens or "char") if is_text else [raw]
+            return "text", self.names.number_all(symbols)
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            return "integer" if isinstance(raw, int) else "number", np.array([number(raw)])
+        if not isinstance(raw, list | tuple):
+            raise InvalidInput(f"expected a string, a number or a list, got {json_word(raw)}")
+        if not raw:
+            raise InvalidInput("an empty list: at least one value is needed")
+        return self._list_value(raw)
+
+    def _list_value(self, raw: Sequence[object]) -> tuple[TargetForm, Array]:
+        if isinstance(raw[0], str):
+            return "strings", self.names.number_all(strings(raw))
+        if is_list(raw[0]):
+            return "vectors", grid(raw)
+        return "numbers", numbers(raw)
+
+    def _check_width(self, width: int) -> None:
+        if self._width is not None and width != self._width:
+            message = f"{width} numbers a step where the first record has {self._width}"
+            raise InvalidInput(message, "[0]")
+        self._width = width
 
 
 class Intake:
@@ -197,11 +231,18 @@ class Intake:
 
     def __init__(self, options: DatasetOptions, *, stream: bool) -> None:
         self.faults = Faults()
+        self.options = options
         self.inputs = InputIntake(options)
-        self.targets = TargetIntake()
-        self.splits: list[str | None] = []
-        self.where: list[str] = []
-        self.rows: list[tuple[int, int] | None] = []
+        self.targets = TargetIntake(options)
+        self.where = Places()
+        self.splits = array("b")  # numbers of SPLIT_NAMES; empty when records name none
+        self.groups = array("q")  # of equal groups equal numbers; empty when records name none
+        self.prints = array("Q")  # 62 bits of a hash of input and target, and room for two more
+        self.windows: list[tuple[int, int]] = []  # the source rows of the first two windows
+        self.num_too_long = 0
+        self.shortest = 0  # steps of the shortest input that was too long
+        self._num_taken = 0
+        self._chosen: dict[str, bool] = {}
         self._stream = stream
 
     def take(self, entry: Entry) -> None:
@@ -209,46 +250,75 @@ class Intake:
         if isinstance(entry, Fault):
             self.faults.take(entry)
             return
-        self._try(entry.where, "split", lambda: self._take_split(entry.split))
-        self._try(entry.where, "input", lambda: self._take_input(entry.input))
-        self._try(entry.where, "target", lambda: self.targets.add(entry.target))
+        where = entry.where
+        split = self._try(where, "split", lambda: self._split(entry.split))
+        group = self._try(where, "group", lambda: self._group(entry.group))
+        row = self._try(where, "input", lambda: self._input(entry.input))
+        target = self._try(where, "target", lambda: self.targets.check(entry.target))
+        self._num_taken += 1
+        if self.faults.found:
+            return
+        assert row is not None
+        if self.options.max_length is not None and len(row) > self.options.max_length:
+            self.shortest = min(self.shortest or len(row), len(row))
+            self.num_too_long += 1
+            return
+        self._put(entry, row, target, split, group)
+
+    def _put(
+        self, entry: Record, row: Array, target: Array | None, split: int | None, group: int | None
+    ) -> None:
+        print_ = blake2b(self.inputs.put(row), digest_size=8)
+        if target is not None:
+            print_.update(b"\0" + self.targets.put(target))
+        if not self._stream:
+            self.prints.append(int.from_bytes(print_.digest(), "little") & ~3)
         self.where.append(entry.where)
-        self.rows.append(entry.rows)
+        if split is not None:
+            self.splits.append(split)
+        if group is not None:
+            self.groups.append(group)
+        if entry.rows is not None and len(self.windows) < 2:
+            self.windows.append(entry.rows)
 
-    def _take_split(self, split: str | None) -> None:
-        if split is not None and split not in _SPLIT_NAMES:
+    def _split(self, split: str | None) -> int | None:
+        if split is not None and split not in SPLIT_NAMES:
             raise InvalidInput("expected train, val or test")
-        if self.splits and (split is None) != (self.splits[0] is None):
-            raise InvalidInput("all records must name their split, or none")
-        self.splits.append(split)
+        self._same_choice("split", is_given=split is not None)
+        return None if split is None else SPLIT_NAMES.index(split)
 
-    def _take_input(self, raw: object) -> None:
-        self.inputs.add(raw, empty_is_fine=self._stream)
+    def _group(self, group: object) -> int | None:
+        if isinstance(group, bool) or not isinstance(group, str | int | None):
+            raise InvalidInput(f"expected a string or a whole number, got {json_word(group)}")
+        self._same_choice("group", is_given=group is not None)
+        if group is None:
+            return None
+        name = blake2b(str(group).encode(errors="surrogatepass"), digest_size=8)
+        return int.from_bytes(name.digest(), "little") - _LARGEST_GROUP
 
-    def _try(self, where: str, field_name: str, step: Callable[[], None]) -> None:
+    def _same_choice(self, name: str, *, is_given: bool) -> None:
+        """Whether the first record did as this one does."""
+        if self._chosen.setdefault(name, is_given) != is_given:
+            raise InvalidInput(f"all records must name their {name}, or none")
+
+    def _input(self, raw: object) -> Array:
+        return self.inputs.check(raw, empty_is_fine=self._stream)
+
+    def _try(self, where: str, field_name: str, step: Callable[[], T]) -> T | None:
         try:
-            step()
+            return step()
         except InvalidInput as fault:
             self.faults.add(where, field_name + fault.path, fault.message)
+            return None
 
     def close(self) -> None:
-        """No more records come: raises InvalidDataset when any was faulty, or none came."""
+        """No more records come: raises InvalidDataset when any was faulty, or none is left."""
         self.faults.raise_any()
-        if not self.where:
-            self.faults.add("file", None, "no records: at least one is needed")
-            self.faults.raise_any()
+        if not self._num_taken:
+            raise invalid("file", None, "no records: at least one is needed")
+        if len(self.where) == 0:
+            message = f"nothing left after filtering: the shortest input has {self.shortest} steps"
+            raise invalid("options", "max_length", message)
 
-    def keep(self, indices: Sequence[int]) -> None:
-        """Forget all records but these."""
-        columns: tuple[list[Any], ...] = (
-            self.splits,
-            self.where,
-            self.rows,
-            self.inputs.rows,
-            self.targets.values,
-        )
-        for column in columns:
-            column[:] = [column[index] for index in indices]
-
-    def input_sequences(self) -> Ragged:
-        return Ragged.of(self.inputs.rows)
+    def __len__(self) -> int:
+        return len(self.where)

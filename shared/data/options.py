@@ -12,10 +12,11 @@ TargetKind = Literal[
     "auto", "class", "regression", "tags", "values", "multilabel", "text", "series"
 ]
 
-CSV_ONLY = (
+TABLES_ONLY = (
     "input_column",
     "input_columns",
     "target_column",
+    "group_column",
     "window",
     "horizon",
     "stride",
@@ -37,12 +38,14 @@ class DatasetOptions(BaseModel):
     min_count: int = Field(default=1, ge=1)  # rarer symbols of the train split become <unk>
     max_length: int | None = Field(default=None, ge=1)  # longer records are left out
 
-    input_column: str | None = None  # csv: the column whose text is the input of a row
-    input_columns: tuple[str, ...] | None = Field(default=None, min_length=1)  # csv: numeric ones
-    target_column: str | None = None  # csv: what to predict
-    window: int | None = Field(default=None, ge=1)  # csv: rows in one input
-    horizon: int = Field(default=1, ge=1)  # csv: rows ahead that a window predicts
-    stride: int = Field(default=1, ge=1)  # csv: rows between the starts of two windows
+    # of tables, which are csv files and parquet files of plain columns
+    input_column: str | None = None  # the column whose text is the input of a row
+    input_columns: tuple[str, ...] | None = Field(default=None, min_length=1)  # numeric ones
+    target_column: str | None = None  # what to predict
+    group_column: str | None = None  # rows of equal groups go to one split, no window has two
+    window: int | None = Field(default=None, ge=1)  # rows in one input
+    horizon: int = Field(default=1, ge=1)  # rows ahead that a window predicts
+    stride: int = Field(default=1, ge=1)  # rows between the starts of two windows
 
     @model_validator(mode="after")
     def _shares_are_a_whole(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,12 @@ class Ragged:
     offsets: NDArray[np.int64]  # [N + 1], from 0 to the total
 
     @classmethod
-    def of(cls, rows: Sequence[Array]) -> Ragged:
-        """Of at least one array; all share a dtype and the size of a step."""
-        return cls(np.concatenate(rows), offsets_of([len(row) for row in rows]))
+    def together(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The sequences of several, at least one; a single one as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, offsets_of(np.concatenate([part.lengths for part in parts])))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -39,18 +42,13 @@ class Ragged:
     def row(self, index: int) -> Array:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    def take(self, indices: NDArray[np.int64]) -> Ragged:
-        """The sequences at `indices`, in that order; none is fine."""
-        if len(indices) == 0:
-            return Ragged(self.values[:0], np.zeros(1, dtype=np.int64))
-        return Ragged.of([self.row(index) for index in indices])
-
     def joined(self) -> Ragged:
         """All sequences as a single one."""
         return Ragged(self.values, self.offsets[[0, -1]])
 
 
-def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each of N lengths starts when laid end to end, and the total: int64[N + 1]."""
-    sizes = np.fromiter(lengths, dtype=np.int64)
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -16,6 +16,7 @@ class Record:
     split: str | None  # None: we split
     where: str  # "line 3", "row 7", "item 0"
     rows: tuple[int, int] | None = None  # source rows [first, end) of a window, target included
+    group: object | None = None  # records of equal groups go to one split
 
 
 @dataclass(frozen=True)

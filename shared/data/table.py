@@ -1,8 +1,9 @@
-"""Datasets at rest: one Arrow file, a batch a split, the encoding in its metadata. Builds nothing."""
+"""Datasets at rest: one Arrow file, batches of each split, the encoding in its metadata. Builds nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -27,33 +28,57 @@ from shared.data.ragged import Array, Ragged
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")  # also the order of the batches
 
-_METADATA_KEY = b"unroll.encoding"
+_ENCODING = b"unroll.encoding"
+_NUM_BATCHES = b"unroll.batches"  # of each split; files of old lack it and have one each
 _PIECE = 80  # symbols or steps of a stream shown as one preview row
 _IDS = (TokenInput, CategoryInput, ClassTarget, TagsTarget, TextTarget)  # a step is one id
 
 
-def write_table(
-    encoding: Encoding, inputs: Mapping[SplitName, Ragged], targets: Mapping[SplitName, Ragged]
-) -> bytes:
-    """The Arrow IPC file (zstd) of three splits; `targets` is empty when there are none.
+Batch = tuple[Ragged, ...]  # inputs, and targets if there are any
 
-    Values are kept in original units: float64 numbers, int32 ids, uint8 answers. A step of more
-    than one number is laid flat.
+
+def arrow_pieces(
+    encoding: Encoding, num_batches: Sequence[int], batches: Iterable[Batch]
+) -> Iterator[bytes]:
+    """The Arrow IPC file (zstd) of batches, piece by piece.
+
+    `num_batches` are those of each of SPLITS, which follow each other; there is at least one. Values
+    are kept in original units: float64 numbers, int32 ids, uint8 answers. A step of more than one
+    number is laid flat. Of a stream, each batch holds a part of the split's one sequence.
     """
-    columns = {"input": inputs, "target": targets} if targets else {"input": inputs}
-    schema = pa.schema(
-        [
-            (name, pa.large_list(pa.from_numpy_dtype(c["train"].values.dtype)))
-            for name, c in columns.items()
-        ],
-        metadata={_METADATA_KEY: encoding.model_dump_json()},
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
-        for split in SPLITS:
-            lists = [_arrow_list(column[split]) for column in columns.values()]
-            file.write_batch(pa.record_batch(lists, schema=schema))
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    metadata = {_ENCODING: encoding.model_dump_json(), _NUM_BATCHES: json.dumps(num_batches)}
+    sink, writer, schema = _Sink(), None, None
+    for batch in batches:
+        if writer is None:
+            types = [pa.large_list(pa.from_numpy_dtype(c.values.dtype)) for c in batch]
+            schema = pa.schema(list(zip(("input", "target"), types, strict=False)), metadata)
+            writer = pa.ipc.new_file(pa.PythonFile(sink, "w"), schema, options=options)
+        writer.write_batch(pa.record_batch([_arrow_list(c) for c in batch], schema=schema))
+        yield from sink.drain()
+    assert writer is not None
+    writer.close()
+    yield from sink.drain()
+
+
+class _Sink:
+    """A file whose bytes are taken away while it is written."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def drain(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
 
 def _arrow_list(ragged: Ragged) -> Any:
@@ -134,15 +159,19 @@ class Split:
 class DatasetTable:
     """A built dataset, opened from the bytes that `write_table` made; splits are read on demand."""
 
-    def __init__(self, encoding: Encoding, batches: Mapping[SplitName, Any]) -> None:
+    def __init__(self, encoding: Encoding, file: Any, num_batches: Sequence[int]) -> None:
         self.encoding = encoding
-        self._batches = batches
+        self._file = file
+        ends = np.cumsum(num_batches).tolist()
+        starts = [0, *ends[:-1]]
+        self._numbers = {n: range(*ends_) for n, *ends_ in zip(SPLITS, starts, ends, strict=True)}
 
     @classmethod
     def open(cls, data: bytes | memoryview) -> DatasetTable:
         file = pa.ipc.open_file(pa.py_buffer(data))
-        encoding = Encoding.model_validate_json(file.schema.metadata[_METADATA_KEY])
-        return cls(encoding, {name: file.get_batch(i) for i, name in enumerate(SPLITS)})
+        metadata = file.schema.metadata
+        encoding = Encoding.model_validate_json(metadata[_ENCODING])
+        return cls(encoding, file, json.loads(metadata.get(_NUM_BATCHES, b"[1, 1, 1]")))
 
     def split(self, name: SplitName) -> Split:
         """One split, normalised; each call prepares its arrays anew, so keep the answer."""
@@ -160,19 +189,28 @@ class DatasetTable:
 
         Symbols that the vocabulary lacks read `<unk>`. A stream shows its first pieces.
         """
-        inputs, targets = self._stored(split)
-        if self.encoding.stream:
-            inputs = _pieces(inputs)
-        records = []
-        for index in range(min(limit, len(inputs))):
-            record = {"input": self._input_json(inputs.row(index))}
-            if targets is not None:
-                record["target"] = self._target_json(targets.row(index))
-            records.append(record)
+        records: list[dict[str, Any]] = []
+        for inputs, targets in map(self._batch, self._numbers[split]):
+            shown = _pieces(inputs) if self.encoding.stream else inputs
+            for index in range(min(limit - len(records), len(shown))):
+                record = {"input": self._input_json(shown.row(index))}
+                if targets is not None:
+                    record["target"] = self._target_json(targets.row(index))
+                records.append(record)
+            if len(records) == limit:
+                break
         return records
 
     def _stored(self, split: SplitName) -> tuple[Ragged, Ragged | None]:
-        batch = self._batches[split]
+        batches = [self._batch(number) for number in self._numbers[split]]
+        inputs = Ragged.together([inputs for inputs, _ in batches])
+        targets = [targets for _, targets in batches if targets is not None]
+        if self.encoding.stream and len(inputs):
+            inputs = inputs.joined()
+        return inputs, Ragged.together(targets) if targets else None
+
+    def _batch(self, number: int) -> tuple[Ragged, Ragged | None]:
+        batch = self._file.get_batch(number)
         inputs = _from_arrow(batch.column("input"), _step_width(self.encoding.input))
         if self.encoding.target.kind == "next":
             return inputs, None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.data.counting import Codes, Counts, count, first_with, records_where, steps_of
 from shared.data.encoding import (
     TEXT_SPECIALS,
     ClassTarget,
@@ -19,13 +21,13 @@ from shared.data.encoding import (
     TextTarget,
     ValuesTarget,
 )
-from shared.data.inputs import InvalidInput, Tokens, symbols_of
-from shared.data.intake import Names, TargetIntake
+from shared.data.inputs import Tokens
+from shared.data.intake import MAX_NAMES, TargetIntake
 from shared.data.options import DatasetOptions, TargetKind
 from shared.data.ragged import Array, Ragged
-from shared.data.records import Faults, invalid
-from shared.data.scaling import is_binary, scaling
-from shared.data.splits import Assignment
+from shared.data.records import MAX_FAULTS, Faults, invalid
+from shared.data.scaling import Moments, moments
+from shared.data.spool import Column, Indices, Places
 from shared.data.vocabulary import vocabulary
 
 Kind = Literal["class", "regression", "tags", "values", "multilabel", "text", "series", "next"]
@@ -60,26 +62,37 @@ _NAMES = {
 }
 _ONE_A_STEP = {"tags": "tags", "values": "values", "multilabel": "lists"}
 _MANY = 20  # from so many records on, a class that never repeats is no class
+_EXACT = 2**53  # whole numbers beyond it may be told apart no more
 
 
-@dataclass
+@dataclass(frozen=True)
 class TargetColumn:
     """The targets of every record under one kind, before a split is known."""
 
     kind: Kind
-    rows: Ragged  # names' numbers, float64[total, D] or uint8[total, D]
+    rows: Column  # names' numbers, float64[total, D] or uint8[total, D]
     names: tuple[str, ...] = ()  # of class, tags and text, by the numbers in `rows`
     tokens: Tokens = "list"  # how text was split
 
     @property
-    def labels(self) -> Ragged | None:
+    def labels(self) -> Column | None:
         return self.rows if self.kind in ("class", "tags") else None
+
+
+@dataclass(frozen=True)
+class EncodedTargets:
+    """What a network learns, the targets in its terms, and what was counted on the way."""
+
+    target: Target
+    rows: Column
+    counts: Counts | None = None  # of labels or symbols, by ids in the target, for each split
+    moments: Moments | None = None  # of numbers
 
 
 def read_targets(
     intake: TargetIntake,
-    steps: Sequence[int],
-    where: Sequence[str],
+    steps: Indices,
+    where: Places,
     options: DatasetOptions,
     *,
     is_sequence: bool,
@@ -99,11 +112,7 @@ def read_targets(
         raise invalid("options", "input_kind", _NO_STEPS[kind])
     if kind == "next":
         return None
-    column = (
-        _text(intake, where, options.target_tokens or "char")
-        if kind == "text"
-        else _COLUMNS[kind](intake, where)
-    )
+    column = _COLUMNS[kind](intake, where)
     if kind in _ONE_A_STEP:
         _check_aligned(column, steps, where)
     return column
@@ -121,8 +130,9 @@ def _refusal(asked: str, family: Family) -> str:
     return f"cannot be {asked}: {_NAMES[family]}, so use {fitting}"
 
 
-def _auto_strings(intake: TargetIntake, steps: Sequence[int], windowed: bool) -> Kind:
-    if len(set(intake.values)) == len(intake.values) >= _MANY:
+def _auto_strings(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+    num = len(intake.rows)
+    if len(intake.names.ids) >= num >= _MANY and _num_labels(intake) == num:
         raise invalid(
             "file",
             "target",
@@ -132,17 +142,23 @@ def _auto_strings(intake: TargetIntake, steps: Sequence[int], windowed: bool) ->
     return "class"
 
 
-def _auto_lists(intake: TargetIntake, steps: Sequence[int], windowed: bool) -> Kind:
-    lengths = [len(value) for value in intake.values]
-    aligned = lengths == list(steps)
-    return "regression" if windowed or (not aligned and len(set(lengths)) == 1) else "values"
+def _num_labels(intake: TargetIntake) -> int:
+    everyone = np.zeros(len(intake.rows), dtype=np.int8)
+    counts = count(steps_of(Column.plain(intake.rows), everyone), len(intake.names.ids))
+    return int((counts[0] > 0).sum())
 
 
-def _auto_grids(intake: TargetIntake, steps: Sequence[int], windowed: bool) -> Kind:
-    return "multilabel" if all(is_binary(value) for value in intake.values) else "values"
+def _auto_lists(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+    lengths = intake.rows.lengths
+    is_even, is_aligned = (lengths == lengths[0]).all(), (lengths == steps).all()
+    return "regression" if windowed or (is_even and not is_aligned) else "values"
 
 
-_AUTO: dict[Family, Callable[[TargetIntake, Sequence[int], bool], Kind]] = {
+def _auto_grids(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+    return "multilabel" if intake.is_binary else "values"
+
+
+_AUTO: dict[Family, Callable[[TargetIntake, Indices, bool], Kind]] = {
     "nothing": lambda *_: "next",
     "strings": _auto_strings,
     "whole": lambda *_: "class",
@@ -153,7 +169,7 @@ _AUTO: dict[Family, Callable[[TargetIntake, Sequence[int], bool], Kind]] = {
 }
 
 
-_AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Sequence[int], bool], Kind]] = {
+_AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Indices, bool], Kind]] = {
     **_AUTO,
     "string lists": lambda *_: "text",
     "number lists": lambda *_: "regression",
@@ -166,167 +182,189 @@ _NO_STEPS = {
 }
 
 
-def _check_aligned(column: TargetColumn, steps: Sequence[int], where: Sequence[str]) -> None:
-    faults = Faults()
-    for place, found, wanted in zip(where, column.rows.lengths, steps, strict=True):
-        if found != wanted:
-            faults.add(
-                place,
-                "target",
-                f"{found} {_ONE_A_STEP[column.kind]} for an input of {wanted} steps: give one a"
-                " step, or set target_kind to text (lists of strings) or series (lists of numbers)"
-                " for sequences of their own length (encoder-decoder)",
-            )
+def _check_aligned(column: TargetColumn, steps: Indices, where: Places) -> None:
+    lengths, faults = column.rows.spool.lengths, Faults()
+    for index in np.flatnonzero(lengths != steps).tolist():
+        faults.add(
+            where[index],
+            "target",
+            f"{lengths[index]} {_ONE_A_STEP[column.kind]} for an input of {steps[index]} steps:"
+            " give one a step, or set target_kind to text (lists of strings) or series (lists of"
+            " numbers) for sequences of their own length (encoder-decoder)",
+        )
     faults.raise_any()
 
 
-def _one_each(values: Array) -> Ragged:
-    return Ragged(values, np.arange(len(values) + 1, dtype=np.int64))
+def _classes(intake: TargetIntake, where: Places) -> TargetColumn:
+    if intake.first == "text":
+        return _named("class", intake)  # by code point
+    return _whole("class", intake, where)  # by size
 
 
-def _classes(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
-    names = sorted(set(intake.values))  # whole numbers by size, strings by code point
-    ids = {name: id_ for id_, name in enumerate(names)}
-    rows = np.array([ids[value] for value in intake.values], dtype=np.int32)
-    return TargetColumn("class", _one_each(rows), tuple(map(str, names)))
+def _tags(intake: TargetIntake, where: Places) -> TargetColumn:
+    if intake.first == "strings":
+        return _named("tags", intake)
+    return _whole("tags", intake, where)
 
 
-def _tags(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
-    rows = Ragged.of(intake.values)
-    if rows.values.dtype != np.int32:  # lists of numbers: each whole one is a label
-        return _whole_tags(rows, where)
+def _named(kind: Kind, intake: TargetIntake) -> TargetColumn:
     names = sorted(intake.names.ids)
     ranks = np.empty(len(names), dtype=np.int32)
     ranks[[intake.names.ids[name] for name in names]] = np.arange(len(names))
-    return TargetColumn("tags", Ragged(ranks[rows.values], rows.offsets), tuple(names))
+    rows = Column.plain(intake.rows).mapped(lambda values: ranks[values])
+    return TargetColumn(kind, rows, tuple(names))
 
 
-def _whole_tags(rows: Ragged, where: Sequence[str]) -> TargetColumn:
+def _whole(kind: Kind, intake: TargetIntake, where: Places) -> TargetColumn:
+    """Labels that are whole numbers."""
+    column = Column.plain(intake.rows)
+    _check_values(column, where, _is_no_label, "a label must be a string or a whole number < 2^53")
+    found = np.empty(0)
+    for _, rows in column.scan():
+        found = np.union1d(found, rows.values)
+        if len(found) > MAX_NAMES:
+            message = f"more than {MAX_NAMES:,} labels: set target_kind to regression or values"
+            raise invalid("file", "target", message)
+    numbered = column.mapped(lambda values: np.searchsorted(found, values).astype(np.int32))
+    return TargetColumn(kind, numbered, tuple(str(int(value)) for value in found))
+
+
+def _is_no_label(values: Array) -> NDArray[np.bool_]:
+    wrong: NDArray[np.bool_] = (values != np.round(values)) | (np.abs(values) >= _EXACT)
+    return wrong
+
+
+def _check_values(
+    column: Column, where: Places, is_faulty: Callable[[Array], Array], message: str
+) -> None:
     faults = Faults()
-    for index in _records_of(rows, rows.values != np.round(rows.values)):
-        faults.add(where[index], "target", "a label must be a string or a whole number")
+    for index in records_where(column, is_faulty, MAX_FAULTS):
+        faults.add(where[index], "target", message)
     faults.raise_any()
-    names, ids = np.unique(rows.values, return_inverse=True)
-    labels = tuple(str(int(name)) for name in names)
-    return TargetColumn("tags", Ragged(ids.astype(np.int32), rows.offsets), labels)
 
 
-def _regression(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
-    vectors = [np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in intake.values]
-    faults = Faults()
-    for place, vector in zip(where, vectors, strict=True):
-        if len(vector) != len(vectors[0]):
-            faults.add(
-                place,
-                "target",
-                f"{len(vector)} numbers where the first record has {len(vectors[0])}: vectors to"
-                " predict must have one size",
-            )
+def _regression(intake: TargetIntake, where: Places) -> TargetColumn:
+    lengths, faults = intake.rows.lengths, Faults()
+    for index in np.flatnonzero(lengths != lengths[0]).tolist():
+        faults.add(
+            where[index],
+            "target",
+            f"{lengths[index]} numbers where the first record has {lengths[0]}: vectors to predict"
+            " must have one size",
+        )
     faults.raise_any()
-    return TargetColumn("regression", _one_each(np.stack(vectors)))
+    size = int(lengths[0])
+
+    def view(rows: Ragged) -> Ragged:
+        vectors = rows.values.reshape(-1, size)
+        return Ragged(vectors, np.arange(len(vectors) + 1, dtype=np.int64))
+
+    return TargetColumn("regression", Column(intake.rows, view))
 
 
-def _values(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
-    rows = Ragged.of(intake.values)
-    return TargetColumn("values", Ragged(rows.values.reshape(len(rows.values), -1), rows.offsets))
+def _values(intake: TargetIntake, where: Places) -> TargetColumn:
+    width = intake.rows.width
+    rows = Column.plain(intake.rows).mapped(lambda values: values.reshape(-1, width))
+    return TargetColumn("values", rows)
 
 
-def _series(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
+def _series(intake: TargetIntake, where: Places) -> TargetColumn:
     return replace(_values(intake, where), kind="series")
 
 
-def _multilabel(intake: TargetIntake, where: Sequence[str]) -> TargetColumn:
-    rows = Ragged.of(intake.values)
-    faults = Faults()
-    for index in _records_of(rows, ((rows.values != 0) & (rows.values != 1)).any(axis=1)):
-        faults.add(where[index], "target", "multilabel targets hold only 0 and 1")
-    faults.raise_any()
-    return TargetColumn("multilabel", Ragged(rows.values.astype(np.uint8), rows.offsets))
+def _multilabel(intake: TargetIntake, where: Places) -> TargetColumn:
+    column = Column.plain(intake.rows)
+    _check_values(
+        column,
+        where,
+        lambda values: ((values != 0) & (values != 1)).any(axis=1),
+        "multilabel targets hold only 0 and 1",
+    )
+    return TargetColumn("multilabel", column.mapped(lambda values: values.astype(np.uint8)))
 
 
-def _text(intake: TargetIntake, where: Sequence[str], tokens: Tokens) -> TargetColumn:
-    rows = Ragged.of(intake.values) if intake.first == "strings" else None
-    if rows is not None:
-        return TargetColumn("text", rows, tuple(intake.names.ids), "list")
-    names, faults, found = Names(), Faults(), list[Array]()
-    for place, text in zip(where, intake.values, strict=True):
-        try:
-            found.append(names.number_all(symbols_of(text, tokens)))
-        except InvalidInput as fault:
-            faults.add(place, "target", fault.message)
-    faults.raise_any()
-    return TargetColumn("text", Ragged.of(found), tuple(names.ids), tokens)
+def _text(intake: TargetIntake, where: Places) -> TargetColumn:
+    as_list = intake.first == "strings"
+    tokens: Tokens = "list" if as_list else intake.options.target_tokens or "char"
+    return TargetColumn("text", Column.plain(intake.rows), tuple(intake.names.ids), tokens)
 
 
-_COLUMNS: dict[str, Callable[[TargetIntake, Sequence[str]], TargetColumn]] = {
+_COLUMNS: dict[str, Callable[[TargetIntake, Places], TargetColumn]] = {
     "class": _classes,
     "tags": _tags,
     "regression": _regression,
     "values": _values,
     "multilabel": _multilabel,
     "series": _series,
+    "text": _text,
 }
 
 
-def _records_of(rows: Ragged, at_step: Array) -> list[int]:
-    """The records that hold a step where `at_step` is true, in order."""
-    steps = np.flatnonzero(at_step)
-    return np.unique(np.searchsorted(rows.offsets, steps, side="right") - 1).tolist()  # type: ignore[no-any-return]
-
-
 def encode_targets(
-    column: TargetColumn, assignment: Assignment, where: Sequence[str], options: DatasetOptions
-) -> tuple[Target, TargetColumn]:
+    column: TargetColumn, codes: Codes, where: Places, options: DatasetOptions
+) -> EncodedTargets:
     """What a network learns from the train split, and the column in its terms.
 
     Raises InvalidDataset for labels that the train split lacks.
     """
     if column.labels is not None:
-        return _encode_labels(column, assignment, where)
+        return _encode_labels(column, codes, where)
     if column.kind == "text":
-        return _encode_text(column, assignment, options)
+        return _encode_text(column, codes, options)
+    return _encode_numbers(column, codes)
+
+
+def _encode_numbers(column: TargetColumn, codes: Codes) -> EncodedTargets:
+    found = moments(column.rows, codes == 0)
+    size, (mean, std) = len(found.mean), found.scaling()
+    target: Target
     if column.kind == "multilabel":
-        return MultilabelTarget(size=column.rows.width), column
-    train = column.rows.take(assignment["train"])
-    mean, std = scaling(train.values)
-    if column.kind == "series":
-        lengths, longest = column.rows.lengths, int(train.lengths.max())
-        length = longest if (lengths == longest).all() else None
-        size = column.rows.width
-        return SeriesTarget(size=size, mean=mean, std=std, longest=longest, length=length), column
-    kind = RegressionTarget if column.kind == "regression" else ValuesTarget
-    return kind(size=column.rows.width, mean=mean, std=std), column
+        target = MultilabelTarget(size=size)
+    elif column.kind == "series":
+        lengths = column.rows.spool.lengths
+        longest = int(lengths[codes == 0].max())
+        length = longest if (lengths[codes >= 0] == longest).all() else None
+        target = SeriesTarget(size=size, mean=mean, std=std, longest=longest, length=length)
+    else:
+        kind = RegressionTarget if column.kind == "regression" else ValuesTarget
+        target = kind(size=size, mean=mean, std=std)
+    return EncodedTargets(target, column.rows, moments=found)
 
 
-def _encode_text(
-    column: TargetColumn, assignment: Assignment, options: DatasetOptions
-) -> tuple[Target, TargetColumn]:
-    train = column.rows.take(assignment["train"])
-    symbols, ids = vocabulary(train.values, column.names, options.min_count, TEXT_SPECIALS)
-    longest = int(train.lengths.max())
+def _encode_text(column: TargetColumn, codes: Codes, options: DatasetOptions) -> EncodedTargets:
+    by_name = count(steps_of(column.rows, codes), len(column.names))
+    symbols, ids = vocabulary(by_name[0], column.names, options.min_count, TEXT_SPECIALS)
+    rows = column.rows.mapped(lambda values: ids[values])
+    longest = int(column.rows.spool.lengths[codes == 0].max())
     target = TextTarget(tokens=column.tokens, symbols=symbols, longest=longest)
-    rows = Ragged(ids[column.rows.values], column.rows.offsets)
-    return target, TargetColumn("text", rows, symbols, column.tokens)
+    return EncodedTargets(target, rows, counts=renumbered(by_name, ids, len(symbols)))
 
 
-def _encode_labels(
-    column: TargetColumn, assignment: Assignment, where: Sequence[str]
-) -> tuple[Target, TargetColumn]:
-    known = np.unique(column.rows.take(assignment["train"]).values)
-    later = np.concatenate([assignment["val"], assignment["test"]])
+def renumbered(by_name: Counts, ids: NDArray[np.int32], size: int) -> Counts:
+    """Counts of names as counts of the ids that the names got."""
+    rows = [np.bincount(ids, weights=row, minlength=size) for row in by_name]
+    return np.stack(rows).astype(np.int64)
+
+
+def _encode_labels(column: TargetColumn, codes: Codes, where: Places) -> EncodedTargets:
+    counts = count(steps_of(column.rows, codes), len(column.names))
+    is_known = counts[0] > 0
+    _check_known(column, np.flatnonzero(~is_known & (counts[1:].sum(axis=0) > 0)), where)
+    lookup = (np.cumsum(is_known) - 1).astype(np.int32)
+    labels = tuple(column.names[id_] for id_ in np.flatnonzero(is_known))
+    target = ClassTarget(labels=labels) if column.kind == "class" else TagsTarget(labels=labels)
+    rows = column.rows.mapped(lambda values: lookup[values])
+    return EncodedTargets(target, rows, counts=counts[:, is_known])
+
+
+def _check_known(column: TargetColumn, unknown: Indices, where: Places) -> None:
     faults = Faults()
-    for id_ in np.setdiff1d(column.rows.take(later).values, known):
-        first = _records_of(column.rows, column.rows.values == id_)[0]
+    first = first_with(column.rows, unknown) if len(unknown) else {}
+    for id_ in unknown.tolist():
         faults.add(
-            where[first],
+            where[first[id_]],
             "target",
             f"the label {column.names[id_]!r} occurs in no training record: give one the split"
             " train, or leave the label out",
         )
     faults.raise_any()
-    lookup = np.zeros(len(column.names), dtype=np.int32)
-    lookup[known] = np.arange(len(known))
-    labels = tuple(column.names[id_] for id_ in known)
-    target = ClassTarget(labels=labels) if column.kind == "class" else TagsTarget(labels=labels)
-    rows = Ragged(lookup[column.rows.values], column.rows.offsets)
-    return target, TargetColumn(column.kind, rows, labels)

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.ragged import Array
 from shared.data.records import invalid
 
 
 def vocabulary(
-    train: Array, names: Sequence[str], min_count: int, specials: tuple[str, ...]
+    counts: NDArray[np.int64], names: Sequence[str], min_count: int, specials: tuple[str, ...]
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    """`specials` and the symbols that occur in `train`; and from a name's number to its id.
+    """`specials` and the symbols that occur in training; and from a name's number to its id.
 
-    `train` holds numbers of `names`. Names that are rarer than `min_count`, or written like a
-    special symbol, get id 0. Raises InvalidDataset when nothing is left.
+    `counts` says how often training has each of `names`. Names that are rarer than `min_count`, or
+    written like a special symbol, get id 0. Raises InvalidDataset when nothing is left.
     """
-    counts = np.bincount(train, minlength=len(names))
     frequent = np.flatnonzero(counts >= min_count)
     order = sorted(frequent.tolist(), key=lambda i: (-counts[i], names[i]))
     kept = [i for i in order if names[i] not in specials]

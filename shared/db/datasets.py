@@ -1,6 +1,6 @@
 """Every query about datasets. Callers own the transaction; nothing here commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, or_, select
@@ -23,13 +23,13 @@ class DatasetStore:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def add(self, arrow: bytes, **columns: Any) -> DatasetRow:
-        """Store the normalised bytes and the row that describes them.
+    def add(self, arrow: bytes | Iterable[bytes], **columns: Any) -> DatasetRow:
+        """Store the normalised bytes, whole or in pieces, and the row that describes them.
 
         Raises:
             NameTaken: another dataset has the name.
         """
-        blob = BlobStore(self.db).write([arrow])
+        blob = BlobStore(self.db).write([arrow] if isinstance(arrow, bytes) else arrow)
         values = {"id": new_id("ds"), "blob_id": blob.id, **columns}
         added = self.db.scalars(
             insert(DatasetRow)

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from shared.data.build import BuiltDataset
 from shared.data.builtin import Builtin, MissingExtra, build_builtin, find_builtin
 from shared.data.options import DatasetOptions
-from shared.data.table import DatasetTable
 from shared.db.datasets import DatasetStore
 from shared.db.tables import DatasetRow
 from shared.db.viewer import BUILTIN, NO_OWNER, current_owner
@@ -28,9 +27,8 @@ def add_dataset(
     about: dict[str, Any],
 ) -> DatasetRow:
     """Store a built dataset under its name; what is built in belongs to nobody."""
-    train = DatasetTable.open(built.arrow).split("train")
     return DatasetStore(db).add(
-        built.arrow,
+        built.pieces(),
         name=name,
         owner=NO_OWNER if source == BUILTIN else current_owner(),
         source=source,
@@ -44,7 +42,9 @@ def add_dataset(
         lengths=built.lengths,
         mappings=built.mappings,
         about={**about, "class_balance": built.class_balance},
-        num_elements=train.num_elements,
+        num_elements=built.num_elements,
+        statistics=built.statistics,
+        warnings=built.warnings,
     )
 
 
@@ -84,6 +84,7 @@ def find_dataset(db: Session, name_or_id: str, *, param: str | None = None) -> D
 
 def _store(db: Session, builtin: Builtin) -> DatasetRow:
     built = build_builtin(builtin)
+    arrow = built.arrow
     try:
         with db.begin_nested():
             return add_dataset(
@@ -93,8 +94,8 @@ def _store(db: Session, builtin: Builtin) -> DatasetRow:
                 source=BUILTIN,
                 format_name="builtin",
                 options=builtin.options,
-                num_bytes=len(built.arrow),
-                digest=sha256(built.arrow).hexdigest(),
+                num_bytes=len(arrow),
+                digest=sha256(arrow).hexdigest(),
                 about={
                     "title": builtin.title,
                     "row": builtin.row,

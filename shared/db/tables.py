@@ -92,6 +92,8 @@ class DatasetRow(Row):
     mappings: Mapped[list[str]]
     about: Mapped[dict[str, Any]]  # title, row, source and licence of a built-in; class balance
     num_elements: Mapped[int] = mapped_column(BigInteger)  # of the training split
+    statistics: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # what a page draws
+    warnings: Mapped[list[str]] = mapped_column(server_default="[]")  # a sentence each
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (UniqueConstraint("owner", "name"),)

@@ -33,9 +33,9 @@ def list_datasets(page: PageOfDatasets) -> ListView[DatasetView]:
 @router.post("", status_code=201, responses=CONFLICT)
 def upload_dataset(
     owner: Owner,
-    file: Annotated[UploadFile, File(description="JSONL, CSV or plain text")],
+    file: Annotated[UploadFile, File(description="JSONL, CSV, plain text, NPZ or Parquet")],
     name: Annotated[DatasetName, Form(description="letters, digits, space, `.`, `_`, `-`")],
-    format: Annotated[Literal["auto", "jsonl", "csv", "text"], Form()] = "auto",
+    format: Annotated[Literal["auto", "jsonl", "csv", "text", "npz", "parquet"], Form()] = "auto",
     options: Annotated[str, Form(max_length=10_000, description="JSON text")] = "{}",
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> dict[str, Any]:

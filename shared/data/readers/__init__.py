@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from shared.data.build import BuiltDataset, build_dataset
 from shared.data.options import DatasetOptions
-from shared.data.readers import csv, jsonl, text
-from shared.data.records import Entry, InvalidDataset, invalid
+from shared.data.readers import csv, jsonl, npz, parquet, text
+from shared.data.records import Entry
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ READERS: dict[str, Reader] = {
     "jsonl": Reader(jsonl.read, stream=False),
     "csv": Reader(csv.read, stream=False),
     "text": Reader(text.read, stream=True),
+    "npz": Reader(npz.read, stream=False),
+    "parquet": Reader(parquet.read, stream=False),
 }
 
 _SUFFIXES = {
@@ -34,18 +36,17 @@ _SUFFIXES = {
     ".txt": "text",
     ".text": "text",
     ".md": "text",
+    ".npz": "npz",
+    ".parquet": "parquet",
 }
-_NOT_YET = {b"PK\x03\x04": "npz", b"PAR1": "parquet"}  # first bytes of the file
+_MAGIC = {b"PK\x03\x04": "npz", b"PAR1": "parquet"}  # first bytes of the file
 
 
 def detect_format(filename: str, head: bytes) -> str:
-    """The format of a file: by its name, else by its first bytes (a few KiB do).
-
-    Raises InvalidDataset for formats that are not offered.
-    """
-    for magic, name in _NOT_YET.items():
+    """The format of a file: by its first bytes (a few KiB do), and by its name."""
+    for magic, name in _MAGIC.items():
         if head.startswith(magic):
-            raise _not_offered(name)
+            return name
     suffix = filename[filename.rfind(".") :].lower() if "." in filename else ""
     return _SUFFIXES.get(suffix) or _by_content(head)
 
@@ -60,12 +61,5 @@ def _by_content(head: bytes) -> str:
 
 def build_from_file(file: BinaryIO, format_name: str, options: DatasetOptions) -> BuiltDataset:
     """Read and build one uploaded file of a format in READERS; raises InvalidDataset."""
-    reader = READERS.get(format_name)
-    if reader is None:
-        raise _not_offered(format_name)
+    reader = READERS[format_name]
     return build_dataset(reader.read(file, options), options, stream=reader.stream)
-
-
-def _not_offered(format_name: str) -> InvalidDataset:
-    message = f"{format_name} is not offered yet: use {', '.join(READERS)}"
-    return invalid("file", "format", message)

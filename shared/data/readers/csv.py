@@ -1,4 +1,4 @@
-"""Reads CSV files: one record a row, of text or of numbers, or one a window. Splits nothing."""
+"""Reads tables, such as CSV files: one record a row, of text or of numbers, or one a window. Splits nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ Cell = Callable[[str], object]
 
 def read(file: BinaryIO, options: DatasetOptions) -> Iterator[Entry]:
     """A Record or a Fault a row, or a Record a window; raises InvalidDataset for the file's faults."""
-    sheet = open_sheet(file)
+    yield from read_sheet(open_sheet(file), options)
+
+
+def read_sheet(sheet: Sheet, options: DatasetOptions) -> Iterator[Entry]:
+    """The same, from any table."""
     if options.window is not None:
         yield from read_windows(sheet, options)
     elif options.input_column is not None:
@@ -28,7 +32,7 @@ def read(file: BinaryIO, options: DatasetOptions) -> Iterator[Entry]:
         raise invalid(
             "options",
             "input_column",
-            "csv must know its inputs: set input_column (text), input_columns (numbers) or window"
+            "a table must know its inputs: set input_column (text), input_columns (numbers) or window"
             f" (rows); the columns are {', '.join(sheet.header)}",
         )
 
@@ -44,12 +48,21 @@ def _series(sheet: Sheet, names: Sequence[str]) -> Callable[[Sequence[str]], obj
 def _rows(
     sheet: Sheet, options: DatasetOptions, read_input: Callable[[Sequence[str]], object]
 ) -> Iterator[Entry]:
-    read_target = _target(sheet, options)
+    read_target, read_group = _target(sheet, options), _group(sheet, options)
     for where, cells in sheet.rows():
         try:
-            yield Record(read_input(cells), read_target(cells), None, where)
+            group = read_group(cells)
+            yield Record(read_input(cells), read_target(cells), None, where, group=group)
         except InvalidInput as fault:
             yield Fault(where, fault.path, fault.message)
+
+
+def _group(sheet: Sheet, options: DatasetOptions) -> Callable[[Sequence[str]], object]:
+    name = options.group_column
+    if name is None:
+        return lambda cells: None
+    column = sheet.index(name, "group_column")
+    return lambda cells: _checked(label, cells[column], name)
 
 
 def _target(sheet: Sheet, options: DatasetOptions) -> Callable[[Sequence[str]], object]:
@@ -77,7 +90,7 @@ def _whole_number(cell: str) -> int:
 def label(cell: str) -> str:
     """The text of a cell that must not be empty; raises InvalidInput."""
     if not cell.strip():
-        raise InvalidInput("no value: every row needs a target")
+        raise InvalidInput("no value: every row needs one")
     return cell.strip()
 
 

@@ -8,16 +8,16 @@ from typing import BinaryIO
 
 from shared.data.inputs import json_word
 from shared.data.options import DatasetOptions
-from shared.data.readers.lines import decode, refuse_csv_options
+from shared.data.readers.lines import decode, lines_of, refuse_table_options
 from shared.data.records import Entry, Fault, InvalidDataset, Record
 
-_FIELDS = ("input", "target", "split")
+FIELDS = ("input", "target", "split", "group")
 
 
 def read(file: BinaryIO, options: DatasetOptions) -> Iterator[Entry]:
     """A Record or a Fault a line; blank lines are skipped."""
-    refuse_csv_options(options, "jsonl")
-    for line_number, line in enumerate(file, 1):
+    refuse_table_options(options, "jsonl")
+    for line_number, line in lines_of(file):
         if line.strip():
             yield _entry(line, line_number)
 
@@ -40,14 +40,14 @@ def _record(raw: object, where: str) -> Entry:
     if not isinstance(raw, dict):
         return Fault(where, None, f'expected an object with "input", got {json_word(raw)}')
     for name in raw:
-        if name not in _FIELDS:
-            return Fault(where, _shown(name), f"unknown field: a record has {', '.join(_FIELDS)}")
+        if name not in FIELDS:
+            return Fault(where, _shown(name), f"unknown field: a record has {', '.join(FIELDS)}")
     if "input" not in raw:
         return Fault(where, "input", "missing: every record needs an input")
     split = raw.get("split")
     if not isinstance(split, str | None):
         return Fault(where, "split", f"expected train, val or test, got {json_word(split)}")
-    return Record(raw["input"], raw.get("target"), split, where)
+    return Record(raw["input"], raw.get("target"), split, where, group=raw.get("group"))
 
 
 def _shown(name: str) -> str:

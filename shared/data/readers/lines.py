@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from shared.data.options import CSV_ONLY, DatasetOptions
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from shared.data.options import TABLES_ONLY, DatasetOptions
 from shared.data.records import invalid
 
 _BOM = b"\xef\xbb\xbf"
+MAX_LINE_BYTES = 8 * 2**20  # a line is held whole, and its values take several times as much
+
+
+def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number from 1; raises InvalidDataset at one past MAX_LINE_BYTES."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            message = f"longer than {MAX_LINE_BYTES >> 20} MiB: give each record a line of its own"
+            raise invalid(f"line {number}", None, message)
+        yield number, line
 
 
 def decode(line: bytes, line_number: int) -> str:
@@ -22,7 +37,8 @@ def decode(line: bytes, line_number: int) -> str:
         ) from None
 
 
-def refuse_csv_options(options: DatasetOptions, format_name: str) -> None:
-    """Raises InvalidDataset when an option is set that only csv has."""
-    for name in options.chosen(CSV_ONLY):
-        raise invalid("options", name, f"applies to csv only, and this file is {format_name}")
+def refuse_table_options(options: DatasetOptions, format_name: str) -> None:
+    """Raises InvalidDataset when an option is set that only tables have."""
+    for name in options.chosen(TABLES_ONLY):
+        message = f"applies to tables (csv, parquet) only, and this file is {format_name}"
+        raise invalid("options", name, message)

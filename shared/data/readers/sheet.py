@@ -1,4 +1,4 @@
-"""A CSV file as named columns and rows of cells. Knows what a number looks like, nothing of records."""
+"""Named columns and rows of cells, from a CSV file too. Knows what a number looks like, nothing of records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from shared.data.inputs import LARGEST, NOT_FINITE, TOO_LARGE, InvalidInput
-from shared.data.readers.lines import decode
+from shared.data.readers.lines import decode, lines_of
 from shared.data.records import Faults, invalid
 
 ColumnKind = Literal["empty", "integer", "number", "text"]  # each holds what those before it hold
@@ -26,9 +26,8 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file whose every row has been counted and has as many cells as the header."""
+    """A table whose every row has been counted and has as many cells as the header."""
 
-    file: BinaryIO
     header: tuple[str, ...]
     kinds: tuple[ColumnKind, ...]
     num_rows: int
@@ -48,24 +47,34 @@ class Sheet:
 
     def rows(self) -> Iterator[tuple[str, list[str]]]:
         """Each row's place and its cells, the header left out."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CsvSheet(Sheet):
+    """The same, from lines of cells."""
+
+    file: BinaryIO
+
+    def rows(self) -> Iterator[tuple[str, list[str]]]:
         rows = _rows(self.file)
         next(rows)
         return rows
 
 
-def open_sheet(file: BinaryIO) -> Sheet:
+def open_sheet(file: BinaryIO) -> CsvSheet:
     """Read the whole file once; raises InvalidDataset for what is no table with a header."""
     rows = _rows(file)
     header = next(rows, None)
     if header is None:
         raise invalid("file", None, "empty: expected a header with the names of the columns")
     names = [name.strip() for name in header[1]]
-    _check_header(names)
+    check_header(names)
     num_rows, kinds = _survey(rows, len(names))
-    return Sheet(file, tuple(names), kinds, num_rows)
+    return CsvSheet(tuple(names), kinds, num_rows, file)
 
 
-def _check_header(names: list[str]) -> None:
+def check_header(names: list[str]) -> None:
     for name, count in Counter(names).items():
         if not name:
             raise invalid("line 1", None, "a column without a name: the first line names them")
@@ -102,7 +111,7 @@ def _rank(cell: str) -> int:
 def _rows(file: BinaryIO) -> Iterator[tuple[str, list[str]]]:
     """The header, then the rows, counted from 1 after it; blank lines are skipped."""
     file.seek(0)
-    lines = (decode(line, number) for number, line in enumerate(file, 1))
+    lines = (decode(line, number) for number, line in lines_of(file))
     first = next(lines, "")
     reader = csv.reader(_chain(first, lines), delimiter=_delimiter(first), strict=True)
     row_number = 0

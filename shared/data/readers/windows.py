@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from shared.data.inputs import Floats, InvalidInput
 from shared.data.options import DatasetOptions
 from shared.data.readers.sheet import Sheet, cell_number
 from shared.data.records import Faults, Record, invalid
+from shared.data.spool import Spool
 
 MAX_NUMBERS = 50_000_000  # in all windows together, 400 MB: overlapping ones repeat their rows
 
@@ -19,15 +21,19 @@ MAX_NUMBERS = 50_000_000  # in all windows together, 400 MB: overlapping ones re
 def read_windows(sheet: Sheet, options: DatasetOptions) -> Iterator[Record]:
     """Windows in time order, each knowing its rows; raises InvalidDataset."""
     plan = _plan(sheet, options)
-    series, labels = _load(sheet, plan)
-    for start in plan.starts:
+    rows = _load(sheet, plan)
+    runs = [(first, plan.starts(first, end)) for first, end in rows.runs()]
+    _check_num(options, sum(len(starts) for _, starts in runs), sheet.num_rows, plan)
+    for start in chain.from_iterable(starts for _, starts in runs):
         end = start + plan.window
+        span = rows.numbers.steps(start, start + plan.span)
         yield Record(
-            input=series[start:end, : len(plan.inputs)],
-            target=_target(plan, series, labels, end),
+            input=span[: plan.window, : len(plan.inputs)],
+            target=_target(plan, rows, span, end),
             split=None,
             where=f"rows {start + 1}-{start + plan.span}",
             rows=(start, start + plan.span),
+            group=rows.group_at(start),
         )
 
 
@@ -36,26 +42,71 @@ class _Plan:
     inputs: tuple[str, ...]
     target: str | None
     labelled: bool  # the target is a label at the window's last row
+    group: str | None  # the column whose value no window has two of
     window: int
     horizon: int  # rows after the window that the target takes; 0 without a numeric target
-    starts: range
+    stride: int
 
     @property
     def span(self) -> int:
         return self.window + self.horizon
 
+    def starts(self, first: int, end: int) -> range:
+        """The first rows of the windows within rows [first, end)."""
+        return range(first, end - self.span + 1, self.stride)
+
+
+@dataclass
+class _Rows:
+    """The columns that windows need, row by row."""
+
+    numbers: Spool = field(default_factory=Spool)  # float64[1, inputs + numeric target] each
+    names: dict[str, int] = field(default_factory=dict)  # of labels and groups
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    groups: array[int] = field(default_factory=lambda: array("i"))
+
+    def number(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
+
+    def label(self, row: int) -> str:
+        return self._known[self.labels[row]]
+
+    def group_at(self, row: int) -> str | None:
+        return self._known[self.groups[row]] if self.groups else None
+
+    @property
+    def _known(self) -> list[str]:
+        if len(self._listed) != len(self.names):
+            self._listed[:] = self.names
+        return self._listed
+
+    _listed: list[str] = field(default_factory=list)
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Rows [first, end) of one group each; all rows where there are no groups."""
+        if not self.groups:
+            return [(0, len(self.numbers))]
+        groups = np.frombuffer(self.groups, dtype=np.int32)
+        starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
+        if len(np.unique(groups[starts])) != len(starts):
+            message = "rows of a group stand apart: sort the file by group, then by time"
+            raise invalid("options", "group_column", message)
+        return list(zip(starts.tolist(), [*starts[1:].tolist(), len(groups)], strict=True))
+
 
 def _plan(sheet: Sheet, options: DatasetOptions) -> _Plan:
     assert options.window is not None
-    target = options.target_column
+    target, group = options.target_column, options.group_column
     labelled = _is_labelled(sheet, options)
     horizon = options.horizon if target is not None and not labelled else 0
     if horizon == 0 and options.horizon > 1:
         raise invalid("options", "horizon", "needs a numeric target_column to look ahead in")
+    if group is not None:
+        sheet.index(group, "group_column")
     inputs = _inputs(sheet, options, labelled=labelled)
-    starts = range(0, sheet.num_rows - options.window - horizon + 1, options.stride)
-    _check_size(sheet, options, len(starts), len(inputs), horizon)
-    return _Plan(inputs, target, labelled, options.window, horizon, starts)
+    plan = _Plan(inputs, target, labelled, group, options.window, horizon, options.stride)
+    _check_num(options, len(plan.starts(0, sheet.num_rows)), sheet.num_rows, plan)
+    return plan
 
 
 def _is_labelled(sheet: Sheet, options: DatasetOptions) -> bool:
@@ -73,24 +124,23 @@ def _inputs(sheet: Sheet, options: DatasetOptions, *, labelled: bool) -> tuple[s
             sheet.index(name, "input_columns")
         return options.input_columns
     label = options.target_column if labelled else None  # a label must not give itself away
-    names = tuple(name for name in sheet.numeric_columns() if name != label)
+    no_inputs = (label, options.group_column)
+    names = tuple(name for name in sheet.numeric_columns() if name not in no_inputs)
     if not names:
         raise invalid("options", "input_columns", "the file has no numeric column to read")
     return names
 
 
-def _check_size(
-    sheet: Sheet, options: DatasetOptions, num_windows: int, num_columns: int, horizon: int
-) -> None:
-    assert options.window is not None
+def _check_num(options: DatasetOptions, num_windows: int, num_rows: int, plan: _Plan) -> None:
     if num_windows == 0:
+        within = " of one group" if plan.group else ""
         raise invalid(
             "options",
             "window",
-            f"nothing left: {sheet.num_rows} rows are too few for a window of {options.window}"
-            f" and {horizon} more to predict",
+            f"nothing left: {num_rows} rows are too few for a window of {plan.window}"
+            f" and {plan.horizon} more to predict{within}",
         )
-    size = num_windows * options.window * num_columns
+    size = num_windows * plan.window * len(plan.inputs)
     if size > MAX_NUMBERS:
         raise invalid(
             "options",
@@ -100,21 +150,22 @@ def _check_size(
         )
 
 
-def _load(sheet: Sheet, plan: _Plan) -> tuple[Floats, list[str]]:
-    """The numbers [rows, inputs + numeric target] and the labels; raises InvalidDataset."""
+def _load(sheet: Sheet, plan: _Plan) -> _Rows:
+    """Every row's numbers, label and group; raises InvalidDataset."""
     names = plan.inputs + ((plan.target,) if plan.target and not plan.labelled else ())
     columns = [sheet.header.index(name) for name in names]
-    label = sheet.header.index(plan.target) if plan.target and plan.labelled else None
-    numbers, labels, faults = array("d"), [], Faults()
+    rows, faults = _Rows(), Faults()
+    wanted = ((plan.target if plan.labelled else None, rows.labels), (plan.group, rows.groups))
+    named = [(n, sheet.header.index(n), found) for n, found in wanted if n is not None]
     for where, cells in sheet.rows():
-        for column in columns:
-            numbers.append(_number(cells[column], where, sheet.header[column], faults))
-        if label is not None:
-            labels.append(cells[label].strip())
-            if not labels[-1]:
-                faults.add(where, plan.target, "no value: every row needs a label")
+        numbers = [_number(cells[c], where, sheet.header[c], faults) for c in columns]
+        rows.numbers.append(np.array([numbers]))
+        for name, column, found in named:
+            found.append(rows.number(cells[column].strip()))
+            if not cells[column].strip():
+                faults.add(where, name, "no value: every row needs one")
     faults.raise_any()
-    return np.frombuffer(numbers).reshape(-1, len(names)), labels
+    return rows
 
 
 def _number(cell: str, where: str, column: str, faults: Faults) -> float:
@@ -125,10 +176,10 @@ def _number(cell: str, where: str, column: str, faults: Faults) -> float:
         return 0.0
 
 
-def _target(plan: _Plan, series: Floats, labels: list[str], end: int) -> object:
+def _target(plan: _Plan, rows: _Rows, span: Floats, end: int) -> object:
     if plan.target is None:
         return None
     if plan.labelled:
-        return labels[end - 1]
-    ahead: list[float] = series[end : end + plan.horizon, -1].tolist()
+        return rows.label(end - 1)
+    ahead: list[float] = span[plan.window :, -1].tolist()
     return ahead[0] if plan.horizon == 1 else ahead

@@ -147,13 +147,15 @@ def test_what_a_sheet_does_not_have_is_told_with_what_it_has(
 
 
 @pytest.mark.parametrize(("filename", "head"), [("a.npz", b"PK\x03\x04"), ("a.parquet", b"PAR1")])
-def test_a_format_that_is_not_offered_is_named_with_those_that_are(
+def test_a_file_that_begins_like_its_format_and_goes_on_otherwise_is_refused(
     shared_client: TestClient, filename: str, head: bytes
 ) -> None:
+    before = count_rows()
     error = error_of(upload(shared_client, head + bytes(100), filename), 422)
 
-    assert error["param"] == "format"
-    assert "jsonl, csv, text" in error["message"]
+    assert error["param"] == "file"
+    assert "file that can be read" in error["message"]
+    assert count_rows() == before
 
 
 def test_all_faults_of_a_file_are_told_up_to_twenty(shared_client: TestClient) -> None:

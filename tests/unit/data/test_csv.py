@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.data.readers import detect_format, windows
-from shared.data.records import InvalidDataset
 from shared.data.table import SPLITS, SplitName
 from tests.unit.data.builders import build, faults_of, table_of
 
@@ -286,24 +285,12 @@ def test_windows_that_would_fill_the_memory_are_refused(monkeypatch: pytest.Monk
         ("upload", b"a,b\n1,2\n", "csv"),
         ("upload", b"Well, hello\nyou\n", "text"),
         ("upload", b"", "text"),
+        ("upload", b"PK\x03\x04..", "npz"),
+        ("data.csv", b"PAR1..", "parquet"),
+        ("a.npz", b"", "npz"),
     ],
 )
 def test_a_format_is_known_by_the_name_else_by_the_content(
     filename: str, head: bytes, wanted: str
 ) -> None:
     assert detect_format(filename, head) == wanted
-
-
-@pytest.mark.parametrize(("head", "name"), [(b"PK\x03\x04..", "npz"), (b"PAR1..", "parquet")])
-def test_a_format_that_is_not_offered_is_named(head: bytes, name: str) -> None:
-    with pytest.raises(InvalidDataset, match=f"{name} is not offered yet"):
-        detect_format("data.csv", head)
-
-
-def test_a_reader_that_is_not_there_yet_is_named() -> None:
-    [fault] = faults_of(b"PAR1", "parquet")
-
-    assert (fault.field, fault.message) == (
-        "format",
-        "parquet is not offered yet: use jsonl, csv, text",
-    )

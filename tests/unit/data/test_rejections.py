@@ -229,7 +229,14 @@ BAD_DATASETS: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, str, st
         "min_count",
         "nothing left",
     ),
-    ("a csv option", [{"input": "abc"}], {"window": 3}, "options", "window", "csv only"),
+    (
+        "a csv option",
+        [{"input": "abc"}],
+        {"window": 3},
+        "options",
+        "window",
+        "tables (csv, parquet) only",
+    ),
 ]
 
 
@@ -277,7 +284,7 @@ def test_a_file_without_records_is_refused(content: str, format_name: str) -> No
         ({}, "input", "only 4 symbols"),
         ({"max_length": 5}, "max_length", "one long text"),
         ({"target_kind": "class"}, "target_kind", "one long text"),
-        ({"window": 3}, "window", "csv only"),
+        ({"window": 3}, "window", "tables (csv, parquet) only"),
     ],
 )
 def test_a_text_that_makes_no_stream_is_refused(
