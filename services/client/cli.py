@@ -17,6 +17,7 @@ from services.client.commands import (
     keys,
     predict,
     processes,
+    progress,
     submit,
 )
 from services.client.commands.exits import CommandError, code_of
@@ -25,7 +26,15 @@ from services.client.errors import UnrollError
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (processes.up, processes.down, demo.demo, doctor.doctor),
-    "Train": (submit.submit, jobs.jobs, jobs.show, jobs.watch),
+    "Train": (
+        submit.submit,
+        jobs.jobs,
+        jobs.show,
+        jobs.watch,
+        progress.metrics,
+        progress.events,
+        catalog.queue,
+    ),
     "Change": (
         acting.cancel,
         acting.pause,
@@ -39,6 +48,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 GROUPS = {
     "datasets": ("Train", datasets.app),
+    "checkpoints": ("Train", progress.checkpoints),
     "models": ("Use", catalog.models),
     "keys": ("Operate", keys.app),
 }
@@ -47,7 +57,6 @@ app = typer.Typer(
     name="unroll",
     help="Train recurrent sequence models, and call them. `unroll demo` shows how it goes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
