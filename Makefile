@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test screenshots check audit fuzz fmt lock browser clean
+.PHONY: help install demo up test docs screenshots check audit fuzz fmt lock browser clean
 
 help: ## print these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -25,7 +25,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml requirements.lock
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing the test and lint tools ..."
-	$(PIP) --no-build-isolation -e '.[datasets,dev]'
+	$(PIP) --no-build-isolation -e '.[datasets,mlflow,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## set up, train on real data, call the trained network (KEEP=1 leaves it running)
@@ -36,6 +36,9 @@ up: $(VENV)/.installed ## start Postgres, Valkey, API, dashboard, a worker and i
 
 test: $(VENV)/.installed-dev browser ## set up and run every test (ARGS="-k name" chooses)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(ARGS) # processes side by side must not spin
+
+docs: $(VENV)/.installed-dev ## write the generated reference of the documents again
+	$(BIN)/python -m tests.reference
 
 screenshots: $(VENV)/.installed-dev ## make the pictures of the documents again
 	$(BIN)/python -m tests.browser.screenshots

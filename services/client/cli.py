@@ -17,6 +17,7 @@ from services.client.commands import (
     keys,
     predict,
     processes,
+    progress,
     submit,
     trace,
     versions,
@@ -27,7 +28,15 @@ from services.client.errors import UnrollError
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (processes.up, processes.down, demo.demo, doctor.doctor),
-    "Train": (submit.submit, jobs.jobs, jobs.show, jobs.watch),
+    "Train": (
+        submit.submit,
+        jobs.jobs,
+        jobs.show,
+        jobs.watch,
+        progress.metrics,
+        progress.events,
+        catalog.queue,
+    ),
     "Change": (
         acting.cancel,
         acting.pause,
@@ -41,6 +50,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 GROUPS = {
     "datasets": ("Train", datasets.app),
+    "checkpoints": ("Train", progress.checkpoints),
     "models": ("Use", catalog.models),
     "keys": ("Operate", keys.app),
 }
@@ -49,7 +59,6 @@ app = typer.Typer(
     name="unroll",
     help="Train recurrent sequence models, and call them. `unroll demo` shows how it goes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -317,3 +317,17 @@ class Readiness(View):
 
     status: str
     checks: dict[str, str] = {}
+
+
+class Key(View):
+    """A key of the service; `secret` is known of one that was just made, and never again."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+    secret: str | None = None

@@ -2,17 +2,12 @@
 
 from typing import Any
 
+from services.client.calls import Caller, part
 from services.client.models import Alias, ModelVersion, Trace
-from services.client.paths import part
-from services.client.transport import Call, Transport, creating
+from services.client.transport import Call, creating
 
 
-class Versions:
-    """A part of `UnrollClient`; the two services are its."""
-
-    _api: Transport
-    _inference: Transport
-
+class VersionCalls(Caller):
     def publish(
         self, name: str, checkpoint_id: str, *, idempotency_key: str | None = None
     ) -> ModelVersion:

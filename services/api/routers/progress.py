@@ -1,17 +1,17 @@
 """What a job has to tell: events, live and past; curves; checkpoints."""
 
 import asyncio
-import csv
-import io
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from services.api.downloads import csv_of, tfevents_of
+from services.api.routers.checkpoints import BYTES
 from services.api.views import (
     CheckpointView,
     EventView,
@@ -35,7 +35,6 @@ from shared.jobs.states import FINAL
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["progress"], responses=NOT_FOUND)
 POLL_S = 0.25
 BATCH = 200
-CSV_PAGE = 2000  # points, about 150 kB
 
 
 def existing_job(job_id: str) -> str:
@@ -102,11 +101,26 @@ def read_metrics(
 )
 def download_metrics(job_id: JobId, names: Names = None) -> StreamingResponse:
     """Every point of the curves as CSV."""
-    disposition = f'attachment; filename="{job_id}-metrics.csv"'
     return StreamingResponse(
-        _csv(job_id, _split(names)),
+        csv_of(job_id, _split(names)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": disposition},
+        headers=_saved_as(f"{job_id}-metrics.csv"),
+    )
+
+
+@router.get(
+    "/metrics.tfevents",
+    response_class=StreamingResponse,
+    responses={**STREAM_ERRORS, 200: {"description": "The points", "content": BYTES}},
+)
+def download_events(job_id: JobId, names: Names = None) -> StreamingResponse:
+    """Every point of the curves as an event file for TensorBoard, with steps and times."""
+    with transaction() as db:
+        since = JobStore(db).get(job_id).created_at
+    return StreamingResponse(
+        tfevents_of(job_id, _split(names), since),
+        media_type="application/octet-stream",
+        headers=_saved_as(f"events.out.tfevents.{job_id}"),
     )
 
 
@@ -141,6 +155,10 @@ def _split(names: str | None) -> list[str]:
     return list(dict.fromkeys(name for name in stripped if name))
 
 
+def _saved_as(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
 def _series(store: MetricStore, job_id: str, name: str, max_points: int) -> SeriesView:
     rows = store.series(job_id, name, max_points)
     return SeriesView(
@@ -149,30 +167,3 @@ def _series(store: MetricStore, job_id: str, name: str, max_points: int) -> Seri
         epoch=[row.epoch for row in rows],
         time=[row.time for row in rows],
     )
-
-
-def _csv(job_id: str, names: list[str]) -> Iterator[str]:
-    """Text a page at a time, each read in a transaction of its own: a slow client holds none."""
-    yield _csv_text([("name", "step", "epoch", "value", "time")])
-    with transaction() as db:
-        chosen = names or MetricStore(db).names(job_id)
-    for name in chosen:
-        after = -1
-        while rows := _csv_page(job_id, name, after):
-            yield _csv_text(map(_csv_row, rows))
-            after = rows[-1].step
-
-
-def _csv_page(job_id: str, name: str, after: int) -> Sequence[Any]:
-    with transaction() as db:
-        return MetricStore(db).page(job_id, name, after, CSV_PAGE)
-
-
-def _csv_text(rows: Iterable[Sequence[object]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue()
-
-
-def _csv_row(row: Any) -> tuple[object, ...]:
-    return row.name, row.step, row.epoch, repr(row.value), row.time.isoformat()

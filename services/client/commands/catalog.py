@@ -1,4 +1,4 @@
-"""Commands about what can be trained and what was: cells, models."""
+"""Commands about what there is: cells, trained models, workers and the queue before them."""
 
 from typing import Annotated
 
@@ -7,7 +7,14 @@ import typer
 from services.client.client import Cell, Model, NotFound, UnrollClient
 from services.client.commands.jobs import list_document
 from services.client.commands.options import Json, with_config
-from services.client.commands.output import cell_text, note, print_fields, print_json, print_table
+from services.client.commands.output import (
+    cell_text,
+    duration,
+    note,
+    print_fields,
+    print_json,
+    print_table,
+)
 from services.client.config import ClientConfig
 from services.client.models import ModelVersion
 
@@ -23,6 +30,7 @@ VERSION_COLUMNS = (
     "JOB",
     "CREATED",
 )
+WORKER_COLUMNS = ("WORKER", "DEVICE", "STATUS", "JOB", "LAST HEARTBEAT")
 models = typer.Typer(help="Trained networks: list, show, unalias, rm.", no_args_is_help=True)
 
 
@@ -43,6 +51,21 @@ def cells(
     else:
         rows = ((found.type, found.title, found.equation) for found in page.data)
         print_table(("TYPE", "TITLE", "EQUATION"), rows)
+
+
+@with_config
+def queue(config: ClientConfig, as_json: Json = False) -> None:
+    """Show who trains, and what waits."""
+    with UnrollClient(config=config) as client:
+        workers, waiting = client.workers(), client.queue()
+    if as_json:
+        print_json({"queue": waiting.raw, "workers": workers.raw})
+        return
+    rows = ((w.name, w.device, w.status, w.job_id, w.last_heartbeat_at) for w in workers.data)
+    print_table(WORKER_COLUMNS, rows)
+    depths = (f"{count} at priority {priority}" for priority, count in waiting.by_priority.items())
+    oldest = f", the oldest for {duration(waiting.oldest_age_s)}" if waiting.depth else ""
+    note(f"{waiting.depth} waiting{oldest}. {', '.join(depths)}".strip())
 
 
 @models.command("list")

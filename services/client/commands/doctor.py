@@ -165,7 +165,7 @@ class Broken(Exception):
     """What was asked did not answer as it should; the message is its last line."""
 
 
-def _service(config: ClientConfig, name: str, url: str) -> Check:
+def _service(config: ClientConfig, name: Literal["api", "inference"], url: str) -> Check:
     try:
         with UnrollClient(config=config, max_retries=0) as client:
             found = client.readiness(name)

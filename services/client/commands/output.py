@@ -30,6 +30,8 @@ STATUS_STYLES = {
     "fail": "bold red",
 }
 LONGEST_CELL = 60
+BARS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
 PIPE_WIDTH = 120  # of a table for people that goes to a file or a log
 KEY_HINT = "The command sends the key in UNROLL_API_KEY; `unroll keys create NAME` makes one."
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -136,6 +138,26 @@ def duration(seconds: float | None) -> str:
 
 def age(moment: datetime) -> str:
     return f"{duration((datetime.now(UTC) - moment).total_seconds())} ago"
+
+
+def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:
+    """A curve in one line of text, at most `width` characters; what is not finite leaves a gap."""
+    finite = [value for value in values if value is not None]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    num = min(width, len(values))
+    parts = (values[i * len(values) // num : (i + 1) * len(values) // num] for i in range(num))
+    return "".join(
+        BARS[round((mean - low) * scale)] if (mean := _mean(part)) is not None else " "
+        for part in parts
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    finite = [value for value in values if value is not None]
+    return sum(finite) / len(finite) if finite else None
 
 
 def num_bytes(count: float) -> str:

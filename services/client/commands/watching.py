@@ -4,11 +4,13 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from services.client.client import (
     Event,
@@ -18,10 +20,20 @@ from services.client.client import (
     Unreachable,
     UnrollClient,
 )
-from services.client.commands.output import cell_text, duration, err, line, note, print_json
+from services.client.commands.output import (
+    SPARK_WIDTH,
+    cell_text,
+    duration,
+    err,
+    line,
+    note,
+    print_json,
+    sparkline,
+)
 
 TICK_S = 1.0
 LINE_EVERY_S = 5.0
+MOST_KEPT = 512  # points of a curve; even
 MAIN_METRICS = ("train/loss", "val/loss", "val/accuracy", "val/token_accuracy", "val/mae")
 FOR_CHARTS = (  # too much for a line
     "train/grad_norm",
@@ -80,8 +92,39 @@ class PlainLines:
         pass
 
 
+class Thinned:
+    """A curve in at most `MOST_KEPT` points, each the mean of equally many values."""
+
+    def __init__(self) -> None:
+        self.last = float("nan")
+        self.means: list[float | None] = []
+        self._stride = 1  # values of a point
+        self._open: list[float] = []
+
+    def add(self, value: float) -> None:
+        self.last = value
+        self._open.append(value)
+        if len(self._open) == self._stride:
+            self.means.append(sum(self._open) / self._stride)
+            self._open.clear()
+        if len(self.means) == MOST_KEPT:
+            pairs = zip(self.means[::2], self.means[1::2], strict=True)
+            self.means = [(a + b) / 2 for a, b in pairs if a is not None and b is not None]
+            self._stride *= 2
+
+
+class _Board(Progress):
+    """A progress bar with lines of text below it."""
+
+    below: Sequence[Text] = ()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from self.below
+
+
 class Bar:
-    """A progress bar with loss and time to go, on stderr."""
+    """A progress bar with the time to go, and the curve of each main metric below, on stderr."""
 
     def __init__(self) -> None:
         columns = (
@@ -90,27 +133,45 @@ class Bar:
             TaskProgressColumn(),
             TextColumn("{task.fields[text]}"),
         )
-        self._progress = Progress(*columns, console=err())
-        self._task = self._progress.add_task("", total=1.0, text="")
-        self._progress.start()
+        self._board = _Board(*columns, console=err(), refresh_per_second=4)
+        self._task = self._board.add_task("", total=1.0, text="")
+        self._curves: dict[str, Thinned] = {}
+        self._board.start()
 
     def event(self, event: Event) -> None:
+        for name, value in event.data.get("values", {}).items():
+            if name in MAIN_METRICS and value is not None:
+                self._curves.setdefault(name, Thinned()).add(value)
         if event.type == "log" or (event.type == "status" and event.data.get("reason")):
-            self._progress.console.print(event_line(event), style="dim", markup=False)
+            self._board.console.print(event_line(event), style="dim", markup=False)
 
     def tick(self, job: Job) -> None:
         description = job.status
         if job.status == "queued" and job.queue_position:
             description = f"queued, place {job.queue_position}"
-        self._progress.update(
+        self._board.below = self._curve_lines()
+        self._board.update(
             self._task,
             completed=job.progress.fraction,
             description=description,
-            text=progress_text(job),
+            text="  ".join([*epoch_texts(job), *eta_texts(job)]),
         )
 
     def close(self) -> None:
-        self._progress.stop()
+        self._board.stop()
+
+    def _curve_lines(self) -> list[Text]:
+        """Name, curve and last value of each metric, in columns."""
+        width = max((len(name) for name in self._curves), default=0)
+        draws = not self._board.console.options.ascii_only
+        lines = []
+        for name in (name for name in MAIN_METRICS if name in self._curves):
+            curve = self._curves[name]
+            text = Text(f"{name:<{width}}  ", "dim", no_wrap=True, overflow="crop")
+            if draws:
+                text.append(f"{sparkline(curve.means):<{SPARK_WIDTH}}  ", "cyan")
+            lines.append(text.append(cell_text(curve.last), "default"))
+        return lines
 
 
 def watcher_for(*, as_json: bool) -> Watcher:
@@ -191,14 +252,17 @@ def event_line(event: Event) -> str:
 
 def progress_text(job: Job) -> str:
     """Epoch, the main numbers and the time to go."""
-    progress = job.progress
-    parts = []
-    if progress.epochs:
-        parts.append(f"epoch {min(int(progress.epoch) + 1, progress.epochs)}/{progress.epochs}")
-    parts += metric_texts(job)
-    if progress.eta_s is not None and not job.is_final:
-        parts.append(f"{duration(progress.eta_s)} to go")
-    return "  ".join(parts)
+    return "  ".join([*epoch_texts(job), *metric_texts(job), *eta_texts(job)])
+
+
+def epoch_texts(job: Job) -> list[str]:
+    epochs = job.progress.epochs
+    return [f"epoch {min(int(job.progress.epoch) + 1, epochs)}/{epochs}"] if epochs else []
+
+
+def eta_texts(job: Job) -> list[str]:
+    eta_s = job.progress.eta_s
+    return [] if eta_s is None or job.is_final else [f"{duration(eta_s)} to go"]
 
 
 def metric_texts(job: Job) -> list[str]:

@@ -4,12 +4,18 @@ import csv
 import io
 import math
 import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from services.api.routers.progress import CSV_PAGE, download_metrics
+from services.api.downloads import PAGE
+from services.api.routers.progress import download_events, download_metrics
 from shared.db.tables import JobRow
 from tests.integration.api.client import error_of
 from tests.integration.seeding import claimed, slowly_read, spec, write_curve
@@ -138,13 +144,48 @@ def test_a_download_can_be_narrowed(client: TestClient, job: JobRow) -> None:
     assert [line.split(",")[0] for line in body.splitlines()] == ["name", "val/loss"]
 
 
+@pytest.mark.parametrize("download", [download_metrics, download_events])
 def test_a_download_of_many_pages_holds_no_transaction_while_its_reader_is_slow(
-    client: TestClient, job: JobRow
+    client: TestClient, job: JobRow, download: Callable[[str], StreamingResponse]
 ) -> None:
-    write_curve(job, [float(step) for step in range(2 * CSV_PAGE + 1)])
+    write_curve(job, [float(step) for step in range(2 * PAGE + 1)])
     write_curve(job, [1.0], "val/loss")
-    pieces = download_metrics(job.id).body_iterator
-    texts = [str(piece) for piece in slowly_read(pieces)]
+    pieces = slowly_read(download(job.id).body_iterator)
 
-    assert len(texts) == 1 + 3 + 1
-    assert len("".join(texts).splitlines()) == 1 + 2 * CSV_PAGE + 2
+    assert len(pieces) == 1 + 3 + 1
+
+
+def test_tensorboard_reads_every_point_with_its_name_step_and_time(
+    client: TestClient, job: JobRow, tmp_path: Path
+) -> None:
+    values = [3.0, math.nan, math.inf, -1e300, 1e-300, 0.1]
+    write_curve(job, values, first_step=2**21 - 3)
+    write_curve(job, [0.5], "val/f1_macro")
+    response = client.get(f"/v1/jobs/{job.id}/metrics.tfevents")
+    (tmp_path / "events.out.tfevents.1").write_bytes(response.content)
+    reader = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
+
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert f'filename="events.out.tfevents.{job.id}"' in response.headers["content-disposition"]
+    assert reader.Tags()["scalars"] == ["train/loss", "val/f1_macro"]
+    points = reader.Scalars("train/loss")
+    assert [point.step for point in points] == [2**21 - 3 + i for i in range(6)]
+    assert [point.value for point in points] == [
+        *(3.0, pytest.approx(math.nan, nan_ok=True), math.inf, -math.inf, 0.0),
+        pytest.approx(0.1, rel=1e-7),
+    ]
+    times = series(client, job, names="train/loss")["train/loss"]["time"]
+    assert [point.wall_time for point in points] == [
+        datetime.fromisoformat(time).timestamp() for time in times
+    ]
+    assert reader.FirstEventTimestamp() == job.created_at.timestamp()
+
+
+def test_an_event_file_can_be_narrowed_and_is_whole_without_points(
+    client: TestClient, job: JobRow, tmp_path: Path
+) -> None:
+    write_curve(job, [1.0])
+    body = client.get(f"/v1/jobs/{job.id}/metrics.tfevents?names=val/loss").content
+    (tmp_path / "events.out.tfevents.1").write_bytes(body)
+
+    assert EventAccumulator(str(tmp_path)).Reload().Tags()["scalars"] == []

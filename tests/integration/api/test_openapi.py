@@ -28,6 +28,7 @@ CONTRACT = [
     ("get", "/v1/jobs/{job_id}/events/stream"),
     ("get", "/v1/jobs/{job_id}/metrics"),
     ("get", "/v1/jobs/{job_id}/metrics.csv"),
+    ("get", "/v1/jobs/{job_id}/metrics.tfevents"),
     ("get", "/v1/jobs/{job_id}/checkpoints"),
     ("get", "/v1/checkpoints/{checkpoint_id}"),
     ("get", "/v1/checkpoints/{checkpoint_id}/download"),
@@ -130,6 +131,7 @@ def test_answers_of_other_kinds_than_json_are_described_as_such() -> None:
 
     assert kinds("/v1/checkpoints/{checkpoint_id}/download") == {"application/octet-stream"}
     assert kinds("/v1/jobs/{job_id}/metrics.csv") == {"text/csv"}
+    assert kinds("/v1/jobs/{job_id}/metrics.tfevents") == {"application/octet-stream"}
     assert kinds("/v1/jobs/{job_id}/events/stream") == {"text/event-stream"}
 
 

@@ -1,8 +1,10 @@
 """A job followed: the bar, the ticks, the lines."""
 
 import io
+import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -98,22 +100,32 @@ def test_plain_lines_tell_the_progress_only_now_and_then(
     assert capsys.readouterr().out == text
 
 
-def test_the_bar_shows_fraction_loss_and_time_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120, highlight=False)
+def bar_on(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Bar:
+    console = Console(file=screen, force_terminal=True, width=120, highlight=False, **options)
     monkeypatch.setattr(watching, "err", lambda: console)
-    bar = Bar()
+    return Bar()
+
+
+def test_the_bar_shows_fraction_time_to_go_and_the_curves_of_the_main_metrics(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = io.StringIO()
+    bar = bar_on(screen, monkeypatch)
 
     bar.tick(Job.of(job_json("queued")))
     bar.event(event("status", status="running", reason="attempt 1 on w1"))
+    for loss in (8.0, 4.0, 1.0):
+        bar.event(event("metric", values={"train/loss": loss, "train/lr": 0.1}))
+    bar.event(event("metric", values={"val/accuracy": 0.5, "val/loss": None}))
     bar.tick(Job.of(RUNNING))
     bar.close()
 
-    shown = screen.getvalue()
+    shown = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     assert "running  attempt 1 on w1" in shown
-    assert " 50%" in shown
-    assert "train/loss 0.5" in shown
-    assert "1 min 15 s to go" in shown
+    assert " 50% epoch 2/2  1 min 15 s to go" in shown
+    assert re.search(r"train/loss    █▄▁ +1\n", shown)
+    assert re.search(r"val/accuracy  ▁ +0\.5\n", shown)
+    assert not re.search("train/lr|val/loss", shown)
 
 
 @pytest.mark.parametrize(
