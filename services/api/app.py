@@ -32,7 +32,13 @@ ROUTERS = [
     module.router
     for module in (cells, datasets, jobs, progress, checkpoints, models, workers, keys)
 ]
-LIMITS = {"/v1/datasets": "max_upload_bytes", "/v1/jobs": "max_spec_bytes"}
+LIMITS = {
+    "/v1/datasets": "max_upload_bytes",
+    "/ui/datasets": "max_upload_bytes",
+    "/v1/jobs": "max_spec_bytes",
+    "/ui/jobs": "max_spec_bytes",
+    "/ui/preview": "max_spec_bytes",
+}
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Header, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
 from services.http.auth import lacks
@@ -81,6 +81,18 @@ def may_change(request: Request) -> None:
         raise HTTPException(403, lacks(Scope.SUBMIT))
 
 
+def can_infer(request: Request) -> bool:
+    """After a login: whether its key may call models."""
+    caller: Caller = request.state.caller
+    return caller.may(Scope.INFER)
+
+
+def may_infer(request: Request) -> None:
+    """After `data_login`: refuse a call of a model by a key that may not."""
+    if not can_infer(request):
+        raise HTTPException(403, lacks(Scope.INFER))
+
+
 def same_origin(
     request: Request,
     sec_fetch_site: Annotated[str | None, Header()] = None,
@@ -96,6 +108,12 @@ def asked_by_a_page(request: Request) -> None:
     """Refuse a change that lacks the pages' own header."""
     if ASKED_BY_A_PAGE not in request.headers:
         raise HTTPException(403, f"Only pages may do this; send {ASKED_BY_A_PAGE}: 1.")
+
+
+CHANGES = [Depends(same_origin), Depends(asked_by_a_page), Depends(may_change)]
+INFERS = [Depends(same_origin), Depends(asked_by_a_page), Depends(may_infer)]
+LOOKS = [Depends(same_origin), Depends(asked_by_a_page)]
+"""For a POST that changes nothing, and has a body to look at."""
 
 
 def _site_of(origin: str | None, request: Request) -> str:

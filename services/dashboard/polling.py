@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,7 +11,8 @@ from pydantic import BaseModel
 from services.api.routers.checkpoints import download_checkpoint
 from services.api.routers.progress import JobId, download_metrics
 from services.api.submit import act
-from services.dashboard.access import asked_by_a_page, data_login, may_change, same_origin
+from services.dashboard.access import CHANGES, data_login
+from services.dashboard.answers import conditional
 from services.dashboard.listing import Wanted, listing
 from services.dashboard.views.checkpoints import CheckpointLine, checkpoint_lines
 from services.dashboard.views.curves import CurvesView, curves_view
@@ -29,7 +29,6 @@ router = APIRouter(prefix="/ui", dependencies=[Depends(data_login)], include_in_
 MAX_LINES = 200
 LOG_PAGE = 1000  # events
 SEEN = re.compile(r"^(.{1,200}):(\d{1,18})$")
-CHANGES = [Depends(same_origin), Depends(asked_by_a_page), Depends(may_change)]
 Part = Literal["curves", "events", "checkpoints"]
 
 
@@ -38,16 +37,6 @@ class JobState(BaseModel):
     curves: CurvesView | None = None
     events: list[LineView] | None = None
     checkpoints: list[CheckpointLine] | None = None
-
-
-def conditional(request: Request, view: BaseModel) -> Response:
-    """The view as JSON, or 304 when the browser has it already."""
-    content = view.model_dump_json().encode()
-    tag = f'"{sha256(content).hexdigest()[:20]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache, private"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.get("/jobs")

@@ -7,7 +7,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
-from services.dashboard import login, pages, polling
+from services.dashboard import compare, datasets, login, newjob, pages, polling, workers
 
 
 class RevalidatedFiles(StaticFiles):
@@ -20,6 +20,14 @@ class RevalidatedFiles(StaticFiles):
 
 
 router = APIRouter(include_in_schema=False)
-for part in (pages, login, polling):
-    router.include_router(part.router)
+for part in (
+    newjob,
+    datasets,
+    workers,
+    compare,
+):  # before /jobs/{job_id}, which would take /jobs/new
+    router.include_router(part.pages)
+    router.include_router(part.data)
+for part_of_jobs in (pages, login, polling):
+    router.include_router(part_of_jobs.router)
 static_files = RevalidatedFiles(directory=Path(__file__).parent / "static")

@@ -31,9 +31,26 @@ class Standing:
     ends_in_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Those that wait at one priority."""
+
+    priority: int
+    waiting: int
+    oldest_age_s: float
+
+
 class QueueStore:
     def __init__(self, db: Session) -> None:
         self.db = db
+
+    def lines(self) -> list[Line]:
+        """Everybody's waiting jobs, the most urgent first."""
+        age = func.extract("epoch", func.now() - func.min(JobRow.queued_at))
+        query = select(JobRow.priority, func.count(), age).where(WAITING).group_by(JobRow.priority)
+        ordered = query.order_by(JobRow.priority.desc())
+        rows = self.db.execute(ordered, execution_options=EVERYONES)
+        return [Line(priority, count, float(age_s)) for priority, count, age_s in rows]
 
     def standings(self, jobs: Sequence[JobRow]) -> dict[str, Standing]:
         """The standing of those jobs that wait, by id."""

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.db.tables import WorkerRow
+from shared.db.tables import AttemptRow, WorkerRow
 
 FORGOTTEN_AFTER = "1 day"
 
@@ -43,6 +43,20 @@ class WorkerStore:
         }
         found = select(WorkerRow.name).where(_is_alive(lease_s), enough[device])
         return self.db.scalars(found.limit(1)).first() is not None
+
+    def forget(self, name: str, lease_s: float) -> None:
+        """Drop a worker that has been silent for longer than `lease_s`; one that beats stays."""
+        self.db.execute(delete(WorkerRow).where(WorkerRow.name == name, ~_is_alive(lease_s)))
+
+    def last_hour(self) -> dict[str, dict[str, int]]:
+        """Attempts that ended within an hour, by worker and outcome."""
+        recent = AttemptRow.ended_at > func.now() - text("interval '1 hour'")
+        outcome = func.coalesce(AttemptRow.outcome, "")
+        counted = select(AttemptRow.worker, outcome, func.count()).where(recent)
+        found: dict[str, dict[str, int]] = {}
+        for worker, ended, count in self.db.execute(counted.group_by(AttemptRow.worker, outcome)):
+            found.setdefault(worker, {})[ended] = count
+        return found
 
     def all(self) -> Sequence[WorkerRow]:
         return self.db.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()

@@ -148,7 +148,8 @@ def test_several_jobs_are_cancelled_after_one_question(open_page: OpenPage) -> N
 
     expect(row(page, waiting).locator(".pill")).to_contain_text("cancelled")
     expect(row(page, running).locator(".pill")).to_contain_text("cancelling")
-    expect(page.get_by_role("checkbox", name="Select waiting")).to_be_disabled()
+    page.get_by_role("checkbox", name="Select waiting").check()
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
     expect(page.locator("#toast")).to_have_text("2 jobs were asked to stop.")
     assert (status_of(waiting), status_of(running)) == ("cancelled", "cancelling")
 

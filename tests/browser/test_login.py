@@ -77,7 +77,9 @@ def test_a_key_that_may_only_read_is_told_so_and_has_nothing_to_press(open_page:
     refresh(page)
     expect(page.get_by_role("link", name="newcomer")).to_be_visible()
     expect(page.get_by_role("banner")).to_contain_text("read only")
-    expect(page.locator("input[type=checkbox], #cancel, dialog")).to_have_count(0)
+    page.get_by_role("checkbox", name="Select newcomer").check()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page.locator("#clone, #cancel, dialog, a[href='/jobs/new']")).to_have_count(0)
 
 
 def test_logging_out_ends_the_view(open_page: OpenPage) -> None:

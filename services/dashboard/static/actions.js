@@ -11,9 +11,10 @@ export function toast(text) {
 }
 
 export function wireCopy() {
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", () => copy(document.getElementById(button.dataset.copy)));
-  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(document.getElementById(button.dataset.copy));
+  });
 }
 
 async function copy(source) {
@@ -27,10 +28,11 @@ async function copy(source) {
   }
 }
 
-function confirmed(title, text) {
+export function confirmed(title, text, yes) {
   const dialog = document.getElementById("confirm");
   document.getElementById("confirm-title").textContent = title;
   document.getElementById("confirm-text").textContent = text;
+  document.getElementById("confirm-yes").textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -48,7 +50,7 @@ const WARNING = "What waits ends at once. What runs stops at its next step and k
 
 // Ask, then cancel each job; true when the person said yes.
 export async function cancelJobs(ids, title) {
-  if (!(await confirmed(title, WARNING))) return false;
+  if (!(await confirmed(title, WARNING, "Cancel it"))) return false;
   await act(ids, "cancel");
   return true;
 }
@@ -62,13 +64,21 @@ export async function act(ids, verb) {
   toast(faults.length && done ? `${done} ${DONE[verb]}; ${faults.length} not: ${words}` : words);
 }
 
-// null, or what was wrong.
-async function actOn(id, verb) {
-  const headers = { "X-Unroll-Page": "1" };
+const AWAY = "The service does not answer; try again when the page is live.";
+
+// What the service says: {fault} in words (with the whole `error`), else {html} or {json}.
+export async function send(url, { method = "POST", ...options }) {
   try {
-    const answer = await fetch(`/ui/jobs/${encodeURIComponent(id)}/${verb}`, { method: "POST", headers });
-    return answer.ok ? null : (await answer.json()).error.message;
+    const headers = { "X-Unroll-Page": "1", ...options.headers };
+    const answer = await fetch(url, { method, ...options, headers });
+    const kind = answer.headers.get("content-type") ?? "";
+    if (kind.startsWith("text/html")) return { html: await answer.text() };
+    const json = kind.startsWith("application/json") ? await answer.json() : null;
+    return answer.ok ? { json } : { fault: json?.error.message ?? AWAY, error: json?.error };
   } catch {
-    return "The service does not answer; try again when the page is live.";
+    return { fault: AWAY };
   }
 }
+
+// undefined, or what was wrong.
+const actOn = async (id, verb) => (await send(`/ui/jobs/${encodeURIComponent(id)}/${verb}`, {})).fault;

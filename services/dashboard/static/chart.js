@@ -1,10 +1,11 @@
 // One line chart: its elements, what the pointer and the keys do, what it says to a reader.
-import { begin, clipped, drawBest, drawCursor, drawCurve, drawFrame, drawSelection, frame } from "./paint.js";
+import { begin, clipped, drawBand, drawBest, drawCursor, drawCurve, drawFrame, drawSelection, frame } from "./paint.js";
 import { format, gapNotes, nearest, range, smoothed, summary } from "./scale.js";
 
 const DRAG_PX = 6;
 const KEY_STEPS = 60;
 const TABLE_ROWS = 200;
+const SVG = "http://www.w3.org/2000/svg";
 
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -13,7 +14,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 export class LineChart {
-  // `curves`: [{name, dash, xs, values, steps}]; `options`: {isLog, weight, xLabel, sayX, isWhole}.
+  // `curves`: [{name, dash, xs, values, steps, colour?, low?, high?}]; `options`: {isLog, weight, xLabel, sayX, isWhole}.
   constructor(name) {
     this.name = name;
     this.curves = [];
@@ -69,7 +70,8 @@ export class LineChart {
     if (!width || !height) return;
     const curves = this.visible();
     const [x0, x1] = this.spanOf(curves);
-    const within = curves.map(({ xs, values }) => values.filter((_, i) => xs[i] >= x0 && xs[i] <= x1));
+    const lists = curves.flatMap(({ xs, values, low = [], high = [] }) => [values, low, high].map((list) => [xs, list]));
+    const within = lists.map(([xs, list]) => list.filter((_, i) => xs[i] >= x0 && xs[i] <= x1));
     const span = range(within, this.isDrawable, this.options.isLog);
     const f = (this.frame = frame(width, height, [x0, x1], span, this.options.isLog));
     const context = begin(this.canvas, width, height);
@@ -81,9 +83,10 @@ export class LineChart {
   }
 
   drawCurves(context, f, curves) {
-    for (const { xs, values, line, dash } of curves) {
-      if (this.options.weight) drawCurve(context, f, xs, values, this.isDrawable, { isRaw: true });
-      drawCurve(context, f, xs, line, this.isDrawable, { dash });
+    for (const { xs, values, line, dash, colour = 1, low, high } of curves) {
+      if (low?.length && [...low, ...high].every(this.isDrawable)) drawBand(context, f, xs, low, high, colour);
+      if (this.options.weight) drawCurve(context, f, xs, values, this.isDrawable, { isRaw: true, colour });
+      drawCurve(context, f, xs, line, this.isDrawable, { dash, colour });
     }
   }
 
@@ -101,7 +104,7 @@ export class LineChart {
     const near = curves.map((curve) => ({ ...curve, index: nearest(curve.xs, this.cursor) })).filter(({ index }) => index >= 0);
     const anchor = near.reduce((a, b) => (Math.abs(b.xs[b.index] - this.cursor) < Math.abs(a.xs[a.index] - this.cursor) ? b : a));
     const x = anchor.xs[anchor.index];
-    const marks = near.filter(({ line, index }) => this.isDrawable(line[index])).map((c) => [c.xs[c.index], c.line[c.index]]);
+    const marks = near.filter(({ line, index }) => this.isDrawable(line[index])).map((c) => [c.xs[c.index], c.line[c.index], c.colour ?? 1]);
     drawCursor(context, f, x, marks);
     const head = `${this.options.xLabel} ${this.options.sayX(x)}`;
     const rows = near.map((c) => `${c.name} ${format(c.line[c.index])}${this.options.weight ? ` (raw ${format(c.values[c.index])})` : ""}`);
@@ -166,8 +169,12 @@ export class LineChart {
   }
 
   fillLegend() {
-    this.legend.replaceChildren(...this.curves.map(({ name, dash }) => {
-      const swatch = element("span", { className: `swatch ${dash}`, ariaHidden: "true" });
+    this.legend.replaceChildren(...this.curves.map(({ name, dash, colour = 1 }) => {
+      const swatch = document.createElementNS(SVG, "svg");
+      const line = swatch.appendChild(document.createElementNS(SVG, "line"));
+      swatch.setAttribute("class", `swatch c${colour} ${dash}`);
+      swatch.setAttribute("viewBox", "0 0 28 4");
+      for (const [key, value] of [["x2", 28], ["y1", 2], ["y2", 2]]) line.setAttribute(key, value);
       const button = element("button", { type: "button", ariaPressed: String(!this.hidden.has(name)) }, swatch, name);
       button.addEventListener("click", () => {
         if (!this.hidden.delete(name)) this.hidden.add(name);

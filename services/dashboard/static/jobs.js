@@ -7,7 +7,10 @@ const table = byId("jobs");
 const filters = byId("filters");
 const isNarrow = () => [...new FormData(filters).values()].some((value) => value.trim());
 
+let views = new Map();
+
 function show(view) {
+  views = new Map(view.jobs.map((job) => [job.id, job]));
   fillRows(table, byId("row"), view.jobs, "id", "tbody");
   byId("count").textContent = view.count_text;
   byId("list").hidden = !view.jobs.length;
@@ -26,16 +29,23 @@ function link(anchor, query) {
 // Selection
 
 const chosen = () => [...table.querySelectorAll("input:checked")].map((box) => box.value);
+const cancellable = () => chosen().filter((id) => views.get(id)?.can_cancel);
 
 function showSelection() {
-  const count = chosen().length;
-  byId("selection").hidden = !count;
-  byId("selected").textContent = `${count} selected`;
+  const ids = chosen();
+  byId("selection").hidden = !ids.length;
+  byId("selected").textContent = `${ids.length} selected`;
+  byId("compare").hidden = ids.length < 2;
+  byId("compare").href = `/compare?ids=${ids.join()}`;
+  if (!byId("clone")) return;
+  byId("clone").hidden = ids.length !== 1;
+  byId("clone").href = `/jobs/new?from=${ids[0]}`;
+  byId("cancel").hidden = !cancellable().length;
 }
 
 table.addEventListener("change", showSelection);
 byId("cancel")?.addEventListener("click", async () => {
-  const ids = chosen();
+  const ids = cancellable();
   const title = ids.length === 1 ? "Cancel this job?" : `Cancel ${ids.length} jobs?`;
   if (!(await cancelJobs(ids, title))) return;
   for (const box of table.querySelectorAll("input:checked")) box.checked = false;

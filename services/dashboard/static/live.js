@@ -46,7 +46,8 @@ export function poll(url, show) {
     if (answer.status !== 304 && !answer.ok) throw new Error(`status ${answer.status}`);
     note(answer);
     if (answer.status === 304) return;
-    const view = await answer.json();
+    const isJson = answer.headers.get("content-type").startsWith("application/json");
+    const view = await (isJson ? answer.json() : answer.text());
     seen = { url: target, etag: answer.headers.get("etag") };
     show(view);
   }
@@ -165,7 +166,7 @@ const CLOCKS = {
 
 export const clock = (iso) => CLOCKS.short.format(new Date(iso));
 
-function sayTimes(root) {
+export function sayTimes(root) {
   for (const time of root.querySelectorAll("time[data-age]")) {
     setText(time, time.dateTime ? ageOf(time.dateTime) : "");
   }

@@ -2,7 +2,7 @@
 import { format, linearTicks, logTicks } from "./scale.js";
 
 const MARGIN = { left: 58, right: 14, top: 10, bottom: 38 };
-const DASHES = { solid: [], dashed: [6, 4] };
+const DASHES = { solid: [], dashed: [6, 4], dotted: [2, 3], dashdot: [8, 3, 2, 3], long: [12, 5], short: [4, 6] };
 const RAW_ALPHA = 0.25;
 const DENSE_ALPHA = 0.5;
 
@@ -77,14 +77,25 @@ export function clipped(context, f, draw) {
 
 // What cannot be drawn is a gap; a point between two gaps becomes a dot. A curve with more points
 // than pixels is drawn lightly, and a dashed one gets a rim, so that neither hides the other.
-export function drawCurve(context, f, xs, values, isDrawable, { dash, isRaw = false }) {
+export function drawCurve(context, f, xs, values, isDrawable, { dash, isRaw = false, colour = 1 }) {
   const isDense = xs.length > f.width;
   const lines = runs(values, isDrawable).map((run) => run.map((i) => [f.toX(xs[i]), f.toY(values[i])]));
   const dashes = isRaw ? DASHES.solid : DASHES[dash];
   context.lineJoin = "round";
   if (dashes.length) drawLines(context, lines, token("--surface"), 5, 0.8, []);
   const alpha = isRaw ? RAW_ALPHA : isDense ? DENSE_ALPHA : 1;
-  drawLines(context, lines, token("--s1"), isRaw || isDense ? 1 : 1.75, alpha, dashes);
+  drawLines(context, lines, token(`--s${colour}`), isRaw || isDense ? 1 : 1.75, alpha, dashes);
+}
+
+// What lies between two values at each step, behind the curves.
+export function drawBand(context, f, xs, low, high, colour) {
+  const edge = (values) => values.map((value, i) => [f.toX(xs[i]), f.toY(value)]);
+  context.fillStyle = token(`--s${colour}`);
+  context.globalAlpha = 0.15;
+  context.beginPath();
+  for (const [x, y] of [...edge(low), ...edge(high).reverse()]) context.lineTo(x, y);
+  context.fill();
+  context.globalAlpha = 1;
 }
 
 function drawLines(context, lines, colour, width, alpha, dashes) {
@@ -136,8 +147,10 @@ export function drawCursor(context, f, x, marks) {
   context.lineWidth = 1;
   const px = Math.round(f.toX(x)) + 0.5;
   stroke(context, [[px, f.top], [px, f.bottom]]);
-  context.fillStyle = token("--s1");
-  for (const [markX, markY] of marks) dot(context, f.toX(markX), f.toY(markY));
+  for (const [markX, markY, colour] of marks) {
+    context.fillStyle = token(`--s${colour}`);
+    dot(context, f.toX(markX), f.toY(markY));
+  }
 }
 
 export function drawSelection(context, f, from, to) {

@@ -64,7 +64,7 @@ def curves_view(
         groups=groups,
         charts=chosen[:MAX_CHARTS],
         series={
-            name: _curve(store.series(job.id, name, MAX_POINTS, seen.get(name, -1)), origin)
+            name: curve_view(store.series(job.id, name, MAX_POINTS, seen.get(name, -1)), origin)
             for name in names
         },
         started_at=origin,
@@ -79,7 +79,7 @@ def first_charts(charts: list[str]) -> list[str]:
 def group(names: Sequence[str]) -> dict[str, list[str]]:
     """`train/loss` and `val/loss` make the chart `loss`; a test gives one value and no curve."""
     curves = [name for name in names if not name.startswith("test/")]
-    charts = sorted({_chart_of(name) for name in curves}, key=_rank)
+    charts = sorted({_chart_of(name) for name in curves}, key=rank)
     return {chart: list(_members(chart, curves)) for chart in charts}
 
 
@@ -91,11 +91,11 @@ def _chart_of(name: str) -> str:
     return name.partition("/")[2] or name
 
 
-def _rank(chart: str) -> tuple[int, str]:
+def rank(chart: str) -> tuple[int, str]:
     return (ORDER.index(chart) if chart in ORDER else len(ORDER), chart)
 
 
-def _curve(rows: Sequence[Row[Any]], origin: datetime) -> CurveView:
+def curve_view(rows: Sequence[Row[Any]], origin: datetime) -> CurveView:
     return CurveView(
         step=[row.step for row in rows],
         epoch=[round(row.epoch, 3) for row in rows],

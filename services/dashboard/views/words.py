@@ -16,6 +16,8 @@ ICONS = {
     "succeeded": "✔\ufe0e",
     "failed": "✖\ufe0e",
     LOST: "⚠\ufe0e",
+    "busy": "▶\ufe0e",
+    "idle": "◌",
 }
 
 

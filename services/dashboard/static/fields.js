@@ -1,0 +1,84 @@
+// Forms as JSON: each field is put where its name, a dotted path, says; faults go under their field.
+const numberOr = (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
+const parts = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
+
+// "1", "1..3" or "1, 4, 7" as numbers; what is none stays text, for the service to refuse.
+export const seedsOf = (text) => parts(text).flatMap((part) => {
+  const [, first, last] = /^(\d+)\s*\.\.\s*(\d+)$/.exec(part) ?? [];
+  if (!first) return [numberOr(part)];
+  return Array.from({ length: Math.min(100, Math.max(0, last - first + 1)) }, (_, i) => Number(first) + i);
+});
+
+const READ = {
+  text: (text) => text,
+  number: numberOr,
+  list: parts,
+  sizes: (text) => (text.includes(",") ? parts(text).map(numberOr) : numberOr(text)),
+  seeds: (text) => seedsOf(text)[0],
+};
+
+function valueOf(control) {
+  const { read, empty } = control.dataset;
+  if (read === "flag") return control.checked;
+  if (control.type === "radio" && !control.checked) return undefined;
+  if (control.value.trim() === "") return empty === "null" ? null : undefined;
+  return READ[read](control.value);
+}
+
+const isOn = (control) => control.dataset.read && !control.matches(":disabled") && !control.closest("[hidden]");
+
+export function collect(form) {
+  const found = {};
+  for (const control of [...form.elements].filter(isOn)) {
+    const value = valueOf(control);
+    if (value === undefined) continue;
+    const path = control.name.split(".");
+    const last = path.pop();
+    const inner = path.reduce((object, name) => (object[name] ??= {}), found);
+    inner[last] = value;
+  }
+  return found;
+}
+
+// The field at a path, or the nearest one above it.
+function fieldAt(form, param) {
+  for (let path = param ?? ""; path; path = path.slice(0, Math.max(0, path.lastIndexOf(".")))) {
+    const control = [...form.elements].find((each) => each.name === path && !each.matches(":disabled"));
+    if (control) return control;
+  }
+  return null;
+}
+
+export function clearFaults(form) {
+  for (const said of form.querySelectorAll(".wrong")) said.remove();
+  for (const control of form.querySelectorAll("[aria-invalid]")) {
+    control.removeAttribute("aria-invalid");
+    if (control.dataset.hint !== undefined) control.setAttribute("aria-describedby", control.dataset.hint);
+  }
+}
+
+// Says every fault where it belongs, the rest in `general`; returns the first field at fault.
+export function showFaults(form, error, general) {
+  clearFaults(form);
+  const rest = [];
+  let first = null;
+  for (const { param, message } of error.details?.length ? error.details : [error]) {
+    const control = fieldAt(form, param);
+    if (control) say(control, message);
+    else rest.push(param && !message.includes(param) ? `${param}: ${message}` : message);
+    first ??= control;
+  }
+  general.textContent = rest.join(" ");
+  general.hidden = !rest.length;
+  const unfolded = first?.closest("details");
+  if (unfolded) unfolded.open = true;
+  return first;
+}
+
+function say(control, message) {
+  const said = Object.assign(document.createElement("p"), { className: "wrong", id: `wrong-${control.id}`, textContent: message });
+  control.dataset.hint ??= control.getAttribute("aria-describedby") ?? "";
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", `${control.dataset.hint} ${said.id}`.trim());
+  control.closest(".field, .drop").append(said);
+}

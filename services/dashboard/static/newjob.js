@@ -1,0 +1,68 @@
+// The form for a new job: what fits the choice is shown, and every change is tried by a dry run.
+import { send } from "./actions.js";
+import { clearFaults, collect, showFaults } from "./fields.js";
+import { swap } from "./part.js";
+import { whenUploaded } from "./upload.js";
+
+const byId = (id) => document.getElementById(id);
+const form = byId("job-form");
+const general = byId("form-fault");
+let timer = 0;
+let turn = 0;
+
+function fit() {
+  const cell = new FormData(form).get("network.cell.type");
+  for (const set of form.querySelectorAll("[data-cell]")) {
+    set.hidden = set.disabled = set.dataset.cell !== cell;
+    if (!set.querySelector(".field")) set.hidden = true;
+  }
+  byId("patience").hidden = !byId("early").checked;
+  const served = byId("dataset").selectedOptions[0]?.dataset.mapping;
+  for (const option of byId("mapping").options) option.hidden = option.disabled = Boolean(served && option.value && option.value !== served);
+  if (byId("mapping").selectedOptions[0]?.disabled) byId("mapping").value = "";
+}
+
+const sent = (spec) => ({ body: JSON.stringify(spec), headers: { "Content-Type": "application/json" } });
+
+async function preview() {
+  const mine = ++turn;
+  const { html, fault, error } = await send("/ui/preview", sent(collect(form)));
+  if (mine !== turn) return; // a later change is under way
+  clearFaults(form);
+  general.hidden = true;
+  if (html) swap("preview", html);
+  else showFaults(form, error ?? { message: fault }, general);
+  document.documentElement.dataset.preview = html ? "drawn" : "refused";
+}
+
+function changed() {
+  fit();
+  clearTimeout(timer);
+  timer = setTimeout(preview, 250);
+}
+
+async function submit(event) {
+  event.preventDefault();
+  clearTimeout(timer);
+  turn++;
+  byId("submit").disabled = true;
+  const { json, fault, error } = await send(form.action, sent(collect(form)));
+  byId("submit").disabled = false;
+  if (json) return location.assign(json.urls.dashboard);
+  (showFaults(form, error ?? { message: fault }, general) ?? general).focus();
+}
+
+form.addEventListener("input", changed);
+form.addEventListener("submit", submit);
+byId("from").addEventListener("change", ({ target }) => target.form.submit());
+byId("open-upload").addEventListener("click", () => byId("upload-dialog").showModal());
+whenUploaded(({ name, mappings }) => {
+  const option = Object.assign(document.createElement("option"), { value: name, textContent: name, selected: true });
+  option.dataset.mapping = mappings[0];
+  byId("dataset").prepend(option);
+  byId("upload-dialog").close();
+  byId("dataset").focus();
+  changed();
+});
+fit();
+preview();
