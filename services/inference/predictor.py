@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -57,7 +58,7 @@ def predict(
 def written_answers(
     model: Loaded, arrays: Sequence[Array], rows: Sequence[int], options: Options
 ) -> list[dict[str, Any]]:
-    with _running, torch.inference_mode():
+    with forward_pass():
         return write(model, arrays, rows, options)
 
 
@@ -80,6 +81,13 @@ def encode_at(model: Loaded, raw: object, place: str) -> Array:
     except InvalidInput as error:
         path = f"{place}{error.path}".replace("[", ".").replace("]", "")
         raise InvalidSpec(f"{path}: {error.message}", param=path) from error
+
+
+@contextmanager
+def forward_pass() -> Iterator[None]:
+    """For the time of a pass through a network; no more at once than there are cores."""
+    with _running, torch.inference_mode():
+        yield
 
 
 def check_size(arrays: Sequence[Array]) -> None:
@@ -106,7 +114,7 @@ def run(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
     x = torch.from_numpy(pad(list(arrays)))
     lengths_B = torch.from_numpy(lengths_of(list(arrays)))
     assert isinstance(model.network, Network)
-    with _running, torch.inference_mode():
+    with forward_pass():
         output, _ = model.network(x, lengths_B)
         activated = ACTIVATIONS[model.encoding.output_kind](output).numpy()
     if not model.encoding.per_step:
