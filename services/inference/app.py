@@ -13,6 +13,7 @@ from services.http.health import health_router
 from services.http.layers import add_layers
 from services.inference.generation.router import Room
 from services.inference.generation.router import router as generation
+from services.inference.predicting import Predictions
 from services.inference.registry import Registry
 from services.inference.router import router
 from services.inference.sessions.engine import Sessions
@@ -41,6 +42,7 @@ def create_app() -> FastAPI:
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
+    app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)
     for each in (router, generation, sessions):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
