@@ -11,6 +11,9 @@ from services.http.auth import require_key
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
+from services.inference.generation.router import Room
+from services.inference.generation.router import router as generation
+from services.inference.predicting import Predictions
 from services.inference.registry import Registry
 from services.inference.router import router
 from services.inference.sessions.engine import Sessions
@@ -40,7 +43,9 @@ def create_app() -> FastAPI:
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
-    for each in (router, traces, sessions):
+    app.state.predictions = Predictions(get_settings().max_waiting_requests)
+    app.state.room = Room(get_settings().max_waiting_requests)
+    for each in (router, generation, traces, sessions):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)

@@ -47,3 +47,21 @@ class Options(BaseModel):
                 "seed draw one at random: give one or the other"
             )
         return self
+
+
+Stop = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class GenerateOptions(Options):
+    """How to write one sequence, which may be shown while it is written."""
+
+    stop: Annotated[tuple[Stop, ...], Field(max_length=16)] = ()
+    """Texts, or symbols where the data has lists of them, before the first of which the answer ends."""
+
+    @model_validator(mode="after")
+    def _no_beams(self) -> Self:
+        if self.beam_size > 1:
+            raise ValueError(
+                "a beam search knows its sequence only at the end: leave beam_size out, or predict"
+            )
+        return self

@@ -1,11 +1,13 @@
 """How long work is worth doing: until its caller leaves or its time is up. Knows no work."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
+from anyio import CancelScope
 from fastapi import Header, Request
+from starlette.concurrency import run_in_threadpool
 
 from shared.jobs.errors import DeadlineExceeded
 
@@ -51,8 +53,20 @@ async def answered(
             each.cancel()
         with suppress(asyncio.CancelledError):
             await leaving
-        if not task.done():
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # seen by nobody else where the caller has left
+
+
+async def to_the_end(work: Callable[..., Result], *arguments: Any) -> Result:
+    """In a thread, which is waited for also when its result is of no use any more."""
+    task = asyncio.create_task(run_in_threadpool(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with CancelScope(shield=True):  # a scope would cancel this wait again and again
             await asyncio.wait({task})
+        raise
 
 
 async def _has_left(request: Request) -> None:

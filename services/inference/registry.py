@@ -57,8 +57,8 @@ class Loaded:
 class Registry:
     """Knows memory and SQL, not HTTP. Loading one model never blocks another."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int, lookup_s: float = LOOKUP_S) -> None:
+        self.max_bytes, self.lookup_s = max_bytes, lookup_s
         self._loaded: OrderedDict[Key, Loaded] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[Key, threading.Lock] = {}
@@ -115,7 +115,7 @@ class Registry:
         with self._lock:
             if len(self._meant) >= MAX_WISHES:
                 self._meant.clear()
-            self._meant[wish] = (time.monotonic() + LOOKUP_S, key)
+            self._meant[wish] = (time.monotonic() + self.lookup_s, key)
 
     def _touch(self, key: Key) -> Loaded | None:
         found = self._loaded.get(key)

@@ -6,15 +6,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.http.errors import CONFLICT, NOT_FOUND
-from services.http.json import json_response
+from services.http.parsing import FastRoute
 from services.inference.measures import INPUTS, PREDICT_SECONDS
 from services.inference.options import Options
-from services.inference.predictor import predict
-from services.inference.registry import Registry
+from services.inference.predicting import Predictions
+from services.inference.presence import Timeout
+from services.inference.serving import model_of, respond
 from shared.config import get_settings
 from shared.db.models import LATEST
 
-router = APIRouter(prefix="/v1/models/{name}", tags=["inference"])
+router = APIRouter(prefix="/v1/models/{name}", tags=["inference"], route_class=FastRoute)
+SMALL_BYTES = 2**16  # of a body that is encoded at once; a larger one would keep others waiting
 
 
 class PredictRequest(BaseModel):
@@ -42,23 +44,30 @@ class PredictView(BaseModel):
 
 
 @router.post("/predict", response_model=PredictView, responses={**NOT_FOUND, **CONFLICT})
-def predict_latest(name: str, body: PredictRequest, request: Request) -> Response:
+async def predict_latest(
+    name: str, body: PredictRequest, request: Request, timeout_s: Timeout = None
+) -> Response:
     """Predict with the newest version: {"label","probabilities"}, {"value"}, {"text","score"}, ..."""
-    return _answer(request, name, LATEST, body)
+    return await respond(request, _answer(request, name, LATEST, body), timeout_s)
 
 
 @router.post(
     "/versions/{version}/predict", response_model=PredictView, responses={**NOT_FOUND, **CONFLICT}
 )
-def predict_version(name: str, version: str, body: PredictRequest, request: Request) -> Response:
+async def predict_version(
+    name: str, version: str, body: PredictRequest, request: Request, timeout_s: Timeout = None
+) -> Response:
     """Predict with one version, by number, alias or `latest`."""
-    return _answer(request, name, version, body)
+    return await respond(request, _answer(request, name, version, body), timeout_s)
 
 
-def _answer(request: Request, name: str, version: str, body: PredictRequest) -> Response:
-    registry: Registry = request.app.state.registry
-    model = registry.get(name, version)
+async def _answer(
+    request: Request, name: str, version: str, body: PredictRequest
+) -> dict[str, Any]:
+    predictions: Predictions = request.app.state.predictions
+    model = await model_of(request, name, version)
+    is_small = len(await request.body()) <= SMALL_BYTES
     with PREDICT_SECONDS.time():
-        outputs = predict(model, body.inputs, body.options)
+        outputs = await predictions.predict(model, body.inputs, body.options, is_small=is_small)
     INPUTS.observe(len(outputs))
-    return json_response({"model": name, "version": model.version, "outputs": outputs})
+    return {"model": name, "version": model.version, "outputs": outputs}

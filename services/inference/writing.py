@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +17,15 @@ from shared.data.encoding import SeriesTarget, TextTarget, TokenInput, written
 from shared.jobs.errors import InvalidSpec, TooLarge
 from shared.nn.generation import (
     Beginning,
+    Choose,
     Sampling,
     Written,
     beam,
     beginning,
     continuation,
+    drawn,
     greedy,
+    likeliest,
     sample,
 )
 from shared.nn.generator import Generator
@@ -30,6 +33,7 @@ from shared.nn.network import Network
 from shared.nn.series import write_series
 
 Array = NDArray[Any]
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def writes(model: Loaded, options: Options) -> bool:
@@ -96,7 +100,7 @@ def check_work(model: Loaded, options: Options, num_inputs: int) -> None:
         )
 
 
-def with_seed(options: Options) -> Options:
+def with_seed(options: AnyOptions) -> AnyOptions:
     """The same options, with a seed where symbols are drawn and none was given."""
     if not options.samples or options.seed is not None:
         return options
@@ -116,7 +120,7 @@ def write(
     if model.encoding.target.kind == "series":
         return _write_series(model, arrays, length)
     sequences = _SEARCHES[_way(options)](
-        _begin(model, arrays, copies), length, options, _uniform(options, rows, length)
+        begin(model, arrays, copies), length, options, _uniform(options, rows, length)
     )
     return [_described(model, sequence) for sequence in sequences]
 
@@ -130,7 +134,8 @@ def _write_series(model: Loaded, arrays: Sequence[Array], length: int) -> list[d
     return [model.encoding.describe(np.ascontiguousarray(row[:steps])) for row, steps in rows]
 
 
-def _begin(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:
+def begin(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:
+    """Where the sequences of inputs of one length begin, `copies` of each."""
     x = torch.from_numpy(pad(list(arrays)))
     if isinstance(model.network, Generator):
         lengths_B = torch.from_numpy(lengths_of(list(arrays)))
@@ -145,6 +150,13 @@ def _uniform(options: Options, rows: Sequence[int], length: int) -> Tensor:
         return torch.empty(0)
     drawn = [np.random.default_rng([options.seed or 0, row]).random(length) for row in rows]
     return torch.from_numpy(np.stack(drawn))
+
+
+def choice(options: Options, length: int) -> Choose:
+    """How the symbols of a request's only sequence are chosen; a beam search is none of its ways."""
+    if not options.samples:
+        return likeliest
+    return drawn(_uniform(options, [0], length), _sampling(options))
 
 
 def _way(options: Options) -> str:

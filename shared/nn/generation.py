@@ -3,7 +3,7 @@
 Legend: B sequences, K beams of each, R = B K rows, V symbols, S steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from shared.nn.stack import StackState
 
 Step = Callable[[Tensor, StackState], tuple[Tensor, StackState]]
 """(R,) symbols and a state to (R, V) logits and the next state."""
+Choose = Callable[[Tensor, int], Tensor]
+"""(R, V) log-probabilities and the number of a step to (R,) symbols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,12 @@ def continuation(network: Network, prompt_BT: Tensor, copies: int = 1) -> Beginn
 @torch.no_grad()
 def greedy(begin: Beginning, max_length: int) -> list[Written]:
     """The likeliest symbol at every step, until the stop or `max_length` symbols."""
-    return _walk(begin, max_length, lambda logp_RV, _: logp_RV.argmax(-1))
+    return _walk(begin, max_length, likeliest)
+
+
+def likeliest(logp_RV: Tensor, step: int) -> Tensor:
+    """What a greedy search writes."""
+    return logp_RV.argmax(-1)
 
 
 @torch.no_grad()
@@ -101,6 +108,11 @@ def sample(begin: Beginning, uniform_RS: Tensor, how: Sampling) -> list[Written]
     The numbers decide everything, so that a row's sequence depends on no other row. Scores are
     those of the network's own distribution, whatever the temperature.
     """
+    return _walk(begin, uniform_RS.shape[1], drawn(uniform_RS, how))
+
+
+def drawn(uniform_RS: Tensor, how: Sampling) -> Choose:
+    """What a search at random writes, given its numbers from [0, 1)."""
 
     def choose(logp_RV: Tensor, step: int) -> Tensor:
         p_RV, symbols_RV = _narrowed(logp_RV, how)
@@ -108,7 +120,26 @@ def sample(begin: Beginning, uniform_RS: Tensor, how: Sampling) -> list[Written]
         last = (p_RV > 0).sum(-1) - 1  # rounding may leave the sum below the number drawn
         return symbols_RV.gather(1, below_RV.sum(-1).minimum(last).unsqueeze(1)).squeeze(1)
 
-    return _walk(begin, uniform_RS.shape[1], choose)
+    return choose
+
+
+def symbol_by_symbol(
+    begin: Beginning, choose: Choose, max_length: int
+) -> Iterator[tuple[int, float]]:
+    """The one sequence that begins there, while it is written: symbols and their log-probabilities.
+
+    A stop is given too, and ends it. Closing the iterator ends the work.
+    """
+    symbol_R, state = begin.symbol_R, begin.state
+    for step in range(max_length):
+        with torch.no_grad():
+            logits_RV, state = begin.step(symbol_R, state)
+            logp_RV = begin.log_probabilities(logits_RV)
+            symbol_R = choose(logp_RV, step)
+        [symbol] = symbol_R.tolist()
+        yield symbol, float(logp_RV[0, symbol])
+        if symbol == begin.stop:
+            return
 
 
 def _narrowed(logp_RV: Tensor, how: Sampling) -> tuple[Tensor, Tensor]:
@@ -124,9 +155,7 @@ def _narrowed(logp_RV: Tensor, how: Sampling) -> tuple[Tensor, Tensor]:
     return p_RV, symbols_RV
 
 
-def _walk(
-    begin: Beginning, max_length: int, choose: Callable[[Tensor, int], Tensor]
-) -> list[Written]:
+def _walk(begin: Beginning, max_length: int, choose: Choose) -> list[Written]:
     symbol_R, state = begin.symbol_R, begin.state
     is_open_R = torch.ones_like(symbol_R, dtype=torch.bool)
     total_R = torch.zeros(len(symbol_R), dtype=torch.float64, device=symbol_R.device)

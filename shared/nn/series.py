@@ -3,6 +3,7 @@
 Legend: B sequences, S steps, V numbers of a step.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -37,3 +38,22 @@ def write_series(network: Generator, x: Tensor, lengths_B: Tensor, num_steps: in
         if network.shape.stops:
             is_open_B = is_open_B & (output_B1K[:, 0, -1] <= 0)
     return Series(torch.cat(columns, dim=1), length_B)
+
+
+def step_by_step(
+    network: Generator, x: Tensor, lengths_B: Tensor, num_steps: int
+) -> Iterator[tuple[Tensor, bool]]:
+    """The series of one input while it is written: numbers (V,), and whether the network takes the
+    step for the last one, which ends it. Closing the iterator ends the work."""
+    with torch.no_grad():
+        memory = network.encode(x, lengths_B)
+        state = network.decoder.initial_state(memory)
+        value_11V = memory.summary_BC.new_zeros(1, 1, network.shape.num_values)
+    for _ in range(num_steps):
+        with torch.no_grad():
+            output_11K, state = network.decoder(value_11V, state, memory)
+            value_11V = network.written(output_11K)
+        is_last = network.shape.stops and bool(output_11K[0, 0, -1] > 0)
+        yield value_11V[0, 0], is_last
+        if is_last:
+            return

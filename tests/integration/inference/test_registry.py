@@ -62,13 +62,25 @@ def test_a_new_version_is_served_without_a_restart_and_the_old_one_by_its_number
     publish("net", "tags", seed=1)
     first = predict(client, "net").json()
     publish("net", "tags", seed=2)
-    assert wait_for(lambda: predict(client, "net").json()["version"] == 2, timeout_s=5)
     second = predict(client, "net").json()
     old = client.post("/v1/models/net/versions/1/predict", json={"inputs": [INPUTS["tags"]]})
 
     assert (first["version"], second["version"]) == (1, 2)
     assert first["outputs"] != second["outputs"]
     assert old.json() == first
+
+
+def test_which_version_a_name_means_is_remembered_for_a_moment(database_url: str) -> None:
+    first = publish("net", "tags", seed=1)
+    registry = Registry(2**30, lookup_s=0.2)
+    remembers_nothing = registry.peek("net")
+    loaded = registry.get("net")
+    publish("net", "tags", seed=2)
+
+    assert (remembers_nothing, loaded.version) == (None, first)
+    assert registry.peek("net") is loaded
+    assert wait_for(lambda: registry.peek("net") is None, timeout_s=5)
+    assert registry.get("net").version == 2
 
 
 def test_a_model_that_is_published_after_a_404_is_served(client: TestClient) -> None:
