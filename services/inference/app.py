@@ -11,6 +11,9 @@ from services.http.auth import require_key
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
+from services.inference.oip import router as oip
+from services.inference.oip.infer import Protocol
+from services.inference.oip.views import ERRORS
 from services.inference.registry import Registry
 from services.inference.router import router
 from shared.config import get_settings
@@ -35,7 +38,10 @@ def create_app() -> FastAPI:
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
+    app.state.protocol = Protocol(registry)
     app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
+    app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
+    app.include_router(oip.health)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app

@@ -23,6 +23,7 @@ Key = tuple[str, str, int]
 class Loaded:
     """A published network, ready to be used by any thread."""
 
+    owner: str
     name: str
     version: int
     network: AnyNetwork
@@ -59,6 +60,17 @@ class Registry:
                 found = self._touch(key)
             return found or self._keep(key, load(row))
 
+    def in_memory(self) -> set[tuple[str, str, int]]:
+        """Owner, name and version of what is loaded now."""
+        with self._lock:
+            return {(owner, name, version) for owner, name, version, *_ in self._loaded}
+
+    def unload(self, owner: str, name: str) -> None:
+        """Drop every version of a model from memory; the next request for one loads it again."""
+        with self._lock:
+            for key in [key for key in self._loaded if key[:2] == (owner, name)]:
+                del self._loaded[key]
+
     def check(self) -> None:
         """Raise whatever keeps published models from being looked up."""
         with transaction() as db:
@@ -89,7 +101,14 @@ def load(row: ModelVersionRow) -> Loaded:
         network = unpack_network(BlobStore(db).read_checked(row.blob_id)).eval()
     network.requires_grad_(False)
     encoding = Encoding.model_validate(row.encoding)
-    return Loaded(row.name, row.version, network, encoding, size_of(network))
+    return Loaded(
+        owner=row.owner,
+        name=row.name,
+        version=row.version,
+        network=network,
+        encoding=encoding,
+        num_bytes=size_of(network),
+    )
 
 
 def size_of(network: nn.Module) -> int:

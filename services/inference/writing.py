@@ -113,7 +113,7 @@ def write(
     if model.encoding.target.kind == "series":
         return _write_series(model, arrays, length)
     sequences = _SEARCHES[_way(options)](
-        _begin(model, arrays, copies), length, options, _uniform(options, rows, length)
+        begun(model, arrays, copies), length, options, uniform(options, rows, length)
     )
     return [_described(model, sequence) for sequence in sequences]
 
@@ -127,7 +127,7 @@ def _write_series(model: Loaded, arrays: Sequence[Array], length: int) -> list[d
     return [model.encoding.describe(np.ascontiguousarray(row[:steps])) for row, steps in rows]
 
 
-def _begin(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:
+def begun(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:
     x = torch.from_numpy(pad(list(arrays)))
     if isinstance(model.network, Generator):
         lengths_B = torch.from_numpy(lengths_of(list(arrays)))
@@ -136,7 +136,7 @@ def _begin(model: Loaded, arrays: Sequence[Array], copies: int) -> Beginning:
     return continuation(model.network, x, copies)
 
 
-def _uniform(options: Options, rows: Sequence[int], length: int) -> Tensor:
+def uniform(options: Options, rows: Sequence[int], length: int) -> Tensor:
     """Numbers from [0, 1) for each row and step; nothing where none are drawn."""
     if not options.samples:
         return torch.empty(0)
@@ -150,13 +150,13 @@ def _way(options: Options) -> str:
     return "beam" if options.beam_size > 1 else "greedy"
 
 
-def _sampling(options: Options) -> Sampling:
+def sampling(options: Options) -> Sampling:
     return Sampling(options.temperature or 1.0, options.top_k, options.top_p)
 
 
 _SEARCHES: dict[str, Callable[[Beginning, int, Options, Tensor], list[Written]]] = {
     "greedy": lambda begin, length, options, _: greedy(begin, length),
-    "sampled": lambda begin, length, options, drawn: sample(begin, drawn, _sampling(options)),
+    "sampled": lambda begin, length, options, drawn: sample(begin, drawn, sampling(options)),
     "beam": lambda begin, length, options, _: beam(begin, options.beam_size, length),
 }
 

@@ -13,7 +13,7 @@ from shared.db.engine import transaction
 from shared.db.models import ModelStore
 from shared.jobs.resolve import shape_of
 from shared.nn.checkpoint import Checkpoint, pack, weights_sha256
-from shared.nn.network import Network
+from shared.nn.mappings import make_network
 from shared.nn.spec import NetworkSpec
 
 RECORDS: dict[str, list[dict[str, Any]]] = {
@@ -29,6 +29,14 @@ RECORDS: dict[str, list[dict[str, Any]]] = {
     "next bits": [{"input": [[0, 1], [1, 0], [1, 1]]}] * 30,
     "list of symbols": [{"input": ["C", "E", "G"], "target": "major"}, {"input": ["C"], "target": "x"}] * 15,
 }  # fmt: skip
+WRITING: dict[str, tuple[dict[str, Any], DatasetOptions]] = {
+    "rewritten": ({"input": "abc", "target": "cab"}, DatasetOptions(target_kind="text")),
+    "from a category": ({"input": "a", "target": [1.5, 2, 3]}, DatasetOptions(input_kind="category", target_kind="series")),
+    "of another length": ({"input": [1, 2.5], "target": [3, 1.5, 2]}, DatasetOptions(target_kind="series")),
+    "vector to class": ({"input": [1, 2.5], "target": "x"}, DatasetOptions(input_kind="vector")),
+    "list to list": ({"input": ["C", "E"], "target": ["x", "y", "z"]}, DatasetOptions(target_kind="text")),
+}  # fmt: skip
+"""Records of models that write sequences, and of one without any."""
 LONG_TEXT = b"to be or not to be, that is the question. " * 20
 KINDS = [*RECORDS, "stream"]
 INPUTS: dict[str, Any] = {  # one that fits, of five steps
@@ -50,12 +58,16 @@ INPUTS: dict[str, Any] = {  # one that fits, of five steps
 def publish(name: str, kind: str, *, seed: int = 0, **network: Any) -> int:
     """Publish a fresh network for a kind of dataset; returns its version."""
     stream = kind == "stream"
-    data = LONG_TEXT if stream else "\n".join(map(json.dumps, RECORDS[kind])).encode()
-    built = build_from_file(io.BytesIO(data), "text" if stream else "jsonl", DatasetOptions())
+    records, options = RECORDS.get(kind, []), DatasetOptions()
+    if kind in WRITING:
+        record, options = WRITING[kind]
+        records = [record] * 30
+    data = LONG_TEXT if stream else "\n".join(map(json.dumps, records)).encode()
+    built = build_from_file(io.BytesIO(data), "text" if stream else "jsonl", options)
     spec = NetworkSpec.model_validate({"cell": "lstm", "hidden_size": 6, **network})
     shape = shape_of(built.encoding)
     torch.manual_seed(seed)
-    made = Network(spec, shape)
+    made = make_network(spec, shape)
     weights = made.state_dict()
     with transaction() as db:
         row = ModelStore(db).publish(
