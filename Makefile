@@ -65,7 +65,7 @@ fmt: $(VENV)/.installed-dev ## format and mend what ruff can mend
 
 lock: $(VENV)/.installed-dev ## write the installed versions to requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable \
-	  | sed -E '/^(cuda|nvidia|triton)/d; s/[+][a-z0-9.]+$$//' > requirements.lock # no build of torch
+	  | sed -E '/^(cuda|nvidia|triton=)/d; s/[+][a-z0-9.]+$$//' > requirements.lock # no build of torch
 
 clean: ## remove .venv and the state of `make up`
 	rm -rf $(VENV) .unroll

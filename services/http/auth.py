@@ -18,7 +18,8 @@ from shared.db.viewer import NOBODY, current_viewer, view_as
 from shared.scopes import Scope as KeyScope
 
 bearer = HTTPBearer(auto_error=False, description="A key with the scope that the route needs")
-GUARDED = ("/v1/", "/v2/")
+GUARDED = ("/v1/", "/v2")
+OPEN = ("/v2/health/",)  # as /healthz: whoever watches over processes holds no key
 KEY_WANTED = "Send a key as 'Authorization: Bearer <key>'."
 ScopeOf = Callable[[str, str], KeyScope]
 """The scope that a method needs at a path."""
@@ -53,7 +54,7 @@ class KeyMiddleware:
         answer: ASGIApp = self.app
         if scope["type"] == "http":
             view_as(NOBODY)
-            if scope["path"].startswith(GUARDED):
+            if scope["path"].startswith(GUARDED) and not scope["path"].startswith(OPEN):
                 answer = await self._admitted(scope)
         await answer(scope, receive, send)
 

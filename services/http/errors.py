@@ -1,6 +1,7 @@
 """What clients are told when something is wrong: one envelope, one table of statuses."""
 
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from shared.logging import get_logger
 log = get_logger(__name__)
 RETRY_AFTER_S = 2
 STATUS: dict[type[errors.Fact], int] = {
+    errors.Malformed: 400,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Gone: 410,
@@ -61,6 +63,12 @@ class ErrorView(BaseModel):
     error: ErrorBody
 
 
+class PlainErrorView(BaseModel):
+    """An error under `/v2`, as the Open Inference Protocol wants it."""
+
+    error: str
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorView, "description": text}
     for status, text in {
@@ -92,6 +100,16 @@ STREAM_ERRORS: dict[int | str, dict[str, Any]] = {
 """For an endpoint that answers in another media type: its errors are JSON all the same."""
 
 
+PLAIN = "/v2"
+"""Where an error is one string: the paths of the Open Inference Protocol."""
+_is_plain: ContextVar[bool] = ContextVar("is_plain", default=False)
+
+
+def answer_at(path: str) -> None:
+    """From here on, this task and the threads that it starts answer a request for `path`."""
+    _is_plain.set(path == PLAIN or path.startswith(f"{PLAIN}/"))
+
+
 def refusal(
     status: int,
     code: str,
@@ -101,11 +119,13 @@ def refusal(
     details: Sequence[dict[str, Any]] = (),
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """The envelope of every error outside `/v2`."""
+    """The envelope of every error; under `/v2`, the message alone."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
-    error = {"code": code, "message": message, "param": param, "request_id": request_id}
+    error: Any = {"code": code, "message": message, "param": param, "request_id": request_id}
     if details:
         error["details"] = list(details)
+    if _is_plain.get():
+        error = message
     extra = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
     if status == 409:
         extra["x-should-retry"] = "false"

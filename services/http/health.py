@@ -51,7 +51,7 @@ def health_router(extra: dict[str, Check] | None = None) -> APIRouter:
     @router.get("/readyz", responses={503: {"description": "A check failed"}})
     def readyz() -> JSONResponse:
         """Database, broker and migrations are there."""
-        results = {name: _result_of(check) for name, check in checks.items()}
+        results = results_of(checks)
         ready = all(result == "ok" for result in results.values())
         body = {"status": "ok" if ready else "unavailable", "checks": results}
         if ready:
@@ -64,6 +64,11 @@ def health_router(extra: dict[str, Check] | None = None) -> APIRouter:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
+
+
+def results_of(checks: dict[str, Check]) -> dict[str, str]:
+    """Of each check "ok", or what is wrong in one line."""
+    return {name: _result_of(check) for name, check in checks.items()}
 
 
 def _result_of(check: Check) -> str:

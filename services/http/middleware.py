@@ -8,7 +8,7 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.http.errors import unexpected
+from services.http.errors import answer_at, unexpected
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -18,7 +18,7 @@ REQUESTS = Counter(
 LATENCY = Histogram(
     "unroll_http_request_seconds", "Time to the end of the answer", ["service", "route"]
 )
-QUIET = ("/healthz", "/readyz", "/metrics", "/static", "/ui")
+QUIET = ("/healthz", "/readyz", "/metrics", "/v2/health", "/static", "/ui")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -46,6 +46,7 @@ class RequestMiddleware:
         request_id = f"req_{secrets.token_hex(8)}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer_at(scope["path"])
         started, status, has_answered = time.perf_counter(), 500, False
 
         async def send_with_headers(message: Message) -> None:

@@ -13,6 +13,10 @@ from services.http.health import health_router
 from services.http.layers import add_layers
 from services.inference.generation.router import Room
 from services.inference.generation.router import router as generation
+from services.inference.oip import router as oip
+from services.inference.oip.infer import Protocol
+from services.inference.oip.sequences import Sequences
+from services.inference.oip.views import ERRORS
 from services.inference.predicting import Predictions
 from services.inference.registry import Registry
 from services.inference.router import router
@@ -47,6 +51,9 @@ def create_app() -> FastAPI:
     app.state.room = Room(get_settings().max_waiting_requests)
     for each in (router, generation, traces, sessions):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
+    app.state.protocol = Protocol(registry, Sequences(app.state.sessions))
+    app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
+    app.include_router(oip.health)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app

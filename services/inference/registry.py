@@ -106,6 +106,17 @@ class Registry:
                 found = self._touch(key)
             return found or self._keep(key, load(row))
 
+    def in_memory(self) -> set[tuple[str, str, int]]:
+        """Owner, name and version of what is loaded now."""
+        with self._lock:
+            return {(owner, name, version) for owner, name, version, *_ in self._loaded}
+
+    def unload(self, owner: str, name: str) -> None:
+        """Drop every version of a model from memory; the next request for one loads it again."""
+        with self._lock:
+            for key in [key for key in self._loaded if key[:2] == (owner, name)]:
+                del self._loaded[key]
+
     def check(self) -> None:
         """Raise whatever keeps published models from being looked up."""
         with transaction() as db:

@@ -215,6 +215,12 @@ class InvalidUpload(InvalidSpec):
     code = "invalid_dataset"
 
 
+class Malformed(Fact):
+    """What was sent cannot be read, whatever it is about."""
+
+    code = "malformed"
+
+
 class TooLarge(Fact):
     code = "too_large"
 

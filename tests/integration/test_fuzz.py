@@ -8,7 +8,7 @@ from services.embedded.servers import Servers
 from tests.fuzzing import UNLIMITED, Report, fill, fuzz
 from tests.integration.seeding import seeded_servers, settings
 
-NUM_CASES = 120  # `make fuzz` asks far more often
+NUM_CASES = 220  # `make fuzz` asks far more often
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,9 @@ class GenerateView(BaseModel):
     output: dict[str, Any]
 
 
-@router.post("/generate", response_model=GenerateView, responses={**NOT_FOUND, **CONFLICT, **STREAMS})
+@router.post(
+    "/generate", response_model=GenerateView, responses={**NOT_FOUND, **CONFLICT, **STREAMS}
+)
 async def generate(
     name: str, body: GenerateRequest, request: Request, timeout_s: Timeout = None
 ) -> Response:

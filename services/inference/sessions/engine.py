@@ -133,6 +133,15 @@ class Sessions:
         self.get(session_id)
         self.store.delete(session_id)
 
+    def model_of(self, session_id: str) -> Loaded:
+        """The network that a session of the viewer's goes on with.
+
+        Raises:
+            SessionNotFound, SessionExpired, ModelGone, CorruptBlob
+        """
+        kept = self.get(session_id)
+        return self._belonging(kept, self._published(kept))
+
     async def _model_of(self, kept: Kept) -> Loaded:
         """The network that a session goes on with; raises ModelGone and CorruptBlob."""
         model = self.registry.peek(kept.facts.model, str(kept.facts.version))

@@ -101,6 +101,19 @@ def test_every_operation_under_v1_announces_its_errors_in_the_one_form(
                 assert schema == {"$ref": "#/components/schemas/ErrorView"}, f"{path} {status}"
 
 
+def test_every_guarded_operation_under_v2_announces_its_errors_as_one_string() -> None:
+    for method, path, operation in operations(create_inference().openapi()):
+        if not path.startswith("/v2") or "security" not in operation:
+            continue
+        assert {"400", "401", "404", "422", "503"} <= set(operation["responses"]), (
+            f"{method} {path}"
+        )
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                schema = response["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/PlainErrorView"}, f"{path} {status}"
+
+
 def test_the_api_describes_all_that_the_contract_promises() -> None:
     found = {(method, path) for method, path, _ in operations(create_api().openapi())}
 
@@ -139,4 +152,5 @@ def test_a_key_is_described_as_a_bearer(described: dict[str, Any]) -> None:
     schemes = described["components"]["securitySchemes"]
     assert [(s["type"], s["scheme"]) for s in schemes.values()] == [("http", "bearer")]
     for _, path, operation in operations(described):
-        assert ("security" in operation) == path.startswith("/v1/")
+        is_guarded = path.startswith(("/v1/", "/v2")) and not path.startswith("/v2/health/")
+        assert ("security" in operation) == is_guarded

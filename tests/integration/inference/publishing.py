@@ -34,6 +34,7 @@ WRITING: dict[str, tuple[dict[str, Any], DatasetOptions]] = {
     "from a category": ({"input": "a", "target": [1.5, 2, 3]}, DatasetOptions(input_kind="category", target_kind="series")),
     "of another length": ({"input": [1, 2.5], "target": [3, 1.5, 2]}, DatasetOptions(target_kind="series")),
     "vector to class": ({"input": [1, 2.5], "target": "x"}, DatasetOptions(input_kind="vector")),
+    "list to list": ({"input": ["C", "E"], "target": ["x", "y", "z"]}, DatasetOptions(target_kind="text")),
 }  # fmt: skip
 """Records of models that write sequences, and of one without any."""
 LONG_TEXT = b"to be or not to be, that is the question. " * 20
