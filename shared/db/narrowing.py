@@ -3,7 +3,15 @@
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
-from shared.db.tables import CheckpointRow, DatasetRow, JobRow, ModelRow, ModelVersionRow, Row
+from shared.db.tables import (
+    CheckpointRow,
+    DatasetRow,
+    ExperimentRow,
+    JobRow,
+    ModelRow,
+    ModelVersionRow,
+    Row,
+)
 from shared.db.viewer import BUILTIN, current_viewer
 
 NO_KEY = "nobody"  # the id of none
@@ -17,6 +25,7 @@ def conditions(owner: str) -> dict[type[Row], ColumnElement[bool]]:
     return {
         JobRow: JobRow.owner == owner,
         CheckpointRow: CheckpointRow.job_id.in_(own_jobs),
+        ExperimentRow: ExperimentRow.owner == owner,
         DatasetRow: (DatasetRow.owner == owner) | (DatasetRow.source == BUILTIN),
         ModelRow: ModelRow.owner == owner,
         ModelVersionRow: ModelVersionRow.owner == owner,

@@ -35,6 +35,11 @@ CONTRACT = [
     ("get", "/v1/queue"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{name}"),
+    ("post", "/v1/experiments"),
+    ("get", "/v1/experiments"),
+    ("get", "/v1/experiments/{experiment_id}"),
+    ("post", "/v1/experiments/{experiment_id}/cancel"),
+    ("post", "/v1/experiments/{experiment_id}/seeds"),
 ]
 
 

@@ -43,6 +43,10 @@ class World:
         self.checkpoint_id = succeed(claimed()).id
         client.post("/v1/jobs", json=body, headers=self.mine)
         claimed("busy")
+        experiment = {"base": spec("mine"), "vary": {"network.cell": ["lstm"]}, "seeds": [1]}
+        made = client.post("/v1/experiments", json=experiment, headers=self.mine)
+        self.experiment_id = made.json()["id"]
+        client.post(f"/v1/experiments/{self.experiment_id}/cancel", headers=self.mine)
 
     def upload(self, headers: dict[str, str]) -> dict[str, Any]:
         files = {"file": ("f.jsonl", FILE)}
@@ -62,6 +66,7 @@ class World:
             "name": "net",
             "version": "1",
             "key_id": "key_1",
+            "experiment_id": self.experiment_id,
         }
 
 
@@ -84,7 +89,8 @@ def operations() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_no_operation_finds_what_another_key_made(world: World, method: str, path: str) -> None:
     where = path.format_map(world.places)
-    body = {"json": {}} if method == "patch" else {}
+    bodies = {"/v1/experiments/{experiment_id}/seeds": {"seeds": [9]}}
+    body = {"json": bodies.get(path, {})} if method == "patch" or path in bodies else {}
     answer = world.client.request(method, where, headers=world.other, **body)
 
     error_of(answer, 404)
@@ -93,7 +99,9 @@ def test_no_operation_finds_what_another_key_made(world: World, method: str, pat
         assert world.client.get(where, headers=world.admin).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs?dataset=mine", "/v1/models"])
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs", "/v1/jobs?dataset=mine", "/v1/models", "/v1/experiments"]
+)
 def test_lists_hold_ones_own_and_an_administrator_sees_all(world: World, path: str) -> None:
     def listed(headers: dict[str, str]) -> list[Any]:
         return list(world.client.get(path, headers=headers).json()["data"])
