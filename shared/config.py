@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Jobs of one key that train at once (of everybody, without keys); 0 = no limit."""
     max_queued_jobs: Annotated[int, Field(ge=0)] = 0
     """Jobs of one key that wait at once (of everybody, without keys); 0 = no limit."""
+    max_experiment_jobs: Annotated[int, Field(ge=1)] = 200
+    """Jobs of one experiment: its arms times its seeds."""
     torch_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of one training process on a CPU; 0 = the cores shared out among the processes."""
     jobs_per_process: Annotated[int, Field(ge=1)] = 50

@@ -64,6 +64,8 @@ def fill() -> dict[str, str]:
     with TestClient(create_api()) as client:
         client.post("/v1/jobs", json=seeding.spec(model_name="net"))
         checkpoint = seeding.succeed(seeding.claimed())
+        experiment = {"base": seeding.spec(), "vary": {"network.cell": ["lstm", "gru"]}}
+        experiment_id = client.post("/v1/experiments", json=experiment).json()["id"]
         key = client.post("/v1/keys", json={"name": "fuzz", "scopes": ["admin"]}).json()
     publish("class", "class")
     with transaction() as db:
@@ -77,6 +79,7 @@ def fill() -> dict[str, str]:
         "alias": "production",
         "key_id": "key_00000000000000000000000000",
         "secret": key["secret"],
+        "experiment_id": experiment_id,
     }
 
 

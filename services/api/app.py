@@ -11,6 +11,7 @@ from services.api.routers import (
     cells,
     checkpoints,
     datasets,
+    experiments,
     jobs,
     keys,
     models,
@@ -30,7 +31,7 @@ from shared.sweeper import Sweeper
 
 ROUTERS = [
     module.router
-    for module in (cells, datasets, jobs, progress, checkpoints, models, workers, keys)
+    for module in (cells, datasets, jobs, progress, checkpoints, experiments, models, workers, keys)
 ]
 LIMITS = {
     "/v1/datasets": "max_upload_bytes",
@@ -38,6 +39,7 @@ LIMITS = {
     "/v1/jobs": "max_spec_bytes",
     "/ui/jobs": "max_spec_bytes",
     "/ui/preview": "max_spec_bytes",
+    "/v1/experiments": "max_spec_bytes",
 }
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 

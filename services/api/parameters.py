@@ -34,6 +34,7 @@ def _page_by_id(prefix: str, noun: str) -> Callable[..., Paging]:
 
 
 PageOfJobs = Annotated[Paging, Depends(_page_by_id("job", "job"))]
+PageOfExperiments = Annotated[Paging, Depends(_page_by_id("exp", "experiment"))]
 PageOfDatasets = Annotated[Paging, Depends(_page_by_id("ds", "dataset"))]
 PageOfKeys = Annotated[Paging, Depends(_page_by_id("key", "key"))]
 PageOfModels = Annotated[Paging, Depends(_page_by_name)]

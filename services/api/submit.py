@@ -35,7 +35,7 @@ def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
         dataset, resolved, cost = _resolved(db, spec)
         DatasetStore(db).hold(dataset)
         job = JobStore(db).add(resolved, dataset.id, cost, current_request_id())
-        job.status_reason = _why_it_waits(db, resolved)
+        job.status_reason = why_it_waits(db, resolved)
         view: JobView = view_of(db, job)
         answer = view.model_dump(mode="json")
         if store:
@@ -56,7 +56,7 @@ def act(job_id: str, verb: Verb) -> JobView:
     return view
 
 
-def _why_it_waits(db: Session, spec: JobSpec) -> str | None:
+def why_it_waits(db: Session, spec: JobSpec) -> str | None:
     """Said at once, because a job that no worker can run would wait without a word."""
     device, devices = spec.resources.device, spec.resources.devices
     if device == "cpu" or (device, devices) == ("auto", 1):

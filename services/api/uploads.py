@@ -8,7 +8,6 @@ from typing import Any, BinaryIO, cast
 from pydantic import ValidationError
 
 from services.api.views import dataset_view
-from services.http.errors import said
 from shared.data.builtin import find_builtin
 from shared.data.options import DatasetOptions
 from shared.data.readers import build_from_file, detect_format
@@ -18,6 +17,7 @@ from shared.db.engine import transaction
 from shared.db.idempotency import IdempotencyStore
 from shared.db.seed import add_dataset
 from shared.jobs.errors import InvalidSpec, InvalidUpload, NameTaken
+from shared.jobs.wording import said
 
 HEAD_BYTES = 64 * 1024
 RESERVED = "ds_"

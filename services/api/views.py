@@ -113,6 +113,8 @@ class JobView(View):
     spec: dict[str, Any]
     seed: int
     dataset_id: str | None
+    experiment_id: str | None
+    """Of the experiment that made it."""
     created_at: datetime
     queued_at: datetime
     started_at: datetime | None
@@ -137,7 +139,7 @@ class JobView(View):
 def job_view(row: JobRow, attempts: list[AttemptRow], standing: Standing | None) -> JobView:
     fields = ("id", "name", "status", "status_reason", "spec", "dataset_id", "created_at")
     more = ("queued_at", "started_at", "finished_at", "priority", "best", "latest")
-    last = ("error", "weights_sha256", "kernel")
+    last = ("error", "weights_sha256", "kernel", "experiment_id")
     names = ("number", "worker", "device", "started_at", "ended_at", "outcome", "resumed_from_step")
     model = {"name": row.model_name, "version": row.model_version} if row.model_version else None
     return JobView(

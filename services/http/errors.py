@@ -1,6 +1,6 @@
 """What clients are told when something is wrong: one envelope, one table of statuses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from shared.jobs import errors
 from shared.jobs.errors import shortened
+from shared.jobs.wording import path_of, said
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -206,40 +207,6 @@ def validation_refusal(faults: Sequence[ErrorDetails], body: Any) -> JSONRespons
     return refusal(422, "invalid_spec", message, param=first["param"], details=details)
 
 
-def said(fault: ErrorDetails) -> str:
-    """What is wrong in words of JSON; the library's own speak of Python."""
-    message = fault["msg"].removeprefix("Value error, ")
-    return WORDS.get(fault["type"]) or WORDS.get(message, message)
-
-
-AN_OBJECT = "Input should be a JSON object"
-WORDS = {
-    "model_type": AN_OBJECT,
-    "model_attributes_type": AN_OBJECT,
-    "dict_type": AN_OBJECT,
-    "string_unicode": "Input should be text: half of a surrogate pair is none",
-    "missing": "This is required",
-    "extra_forbidden": "There is no such field",
-    "Expected UploadFile, received: <class 'str'>": "This must be a file with a name",
-}
-
-
-def path_of(loc: Sequence[int | str], body: Any) -> Iterator[int | str]:
-    """The JSON path that a client would write: no place of the request, no tags of unions."""
-    parts = list(loc[1:]) if loc and loc[0] in PLACES else list(loc)
-    current = body
-    for index, part in enumerate(parts):
-        is_last = index == len(parts) - 1
-        if isinstance(current, dict):
-            if part not in current and not is_last:
-                continue  # the tag of a union
-            current = current.get(part)
-        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
-            current = current[part]
-        yield part
-
-
-PLACES = ("body", "query", "path", "header")
 MAX_FAULTS = 100  # a person mends the pattern, not the two thousandth field
 
 

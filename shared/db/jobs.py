@@ -42,6 +42,7 @@ class JobFilter:
     mapping: str | None = None
     name_contains: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    experiment: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
@@ -55,6 +56,8 @@ class JobFilter:
             found.append(JobRow.name.icontains(self.name_contains, autoescape=True))
         if self.metadata:
             found.append(JobRow.details.contains(self.metadata))
+        if self.experiment:
+            found.append(JobRow.experiment_id == self.experiment)
         if self.dataset:
             named = (DatasetRow.id == self.dataset) | (DatasetRow.name == self.dataset)
             found.append(JobRow.dataset_id.in_(select(DatasetRow.id).where(named)))
@@ -66,7 +69,14 @@ class JobStore:
         self.db = db
 
     def add(
-        self, spec: JobSpec, dataset_id: str, estimate: Estimate, request_id: str | None = None
+        self,
+        spec: JobSpec,
+        dataset_id: str,
+        estimate: Estimate,
+        request_id: str | None = None,
+        *,
+        experiment_id: str | None = None,
+        arm: int | None = None,
     ) -> JobRow:
         """Queue a resolved spec; `request_id` will stand in its workers' logs.
 
@@ -83,6 +93,8 @@ class JobStore:
             details=spec.metadata,
             cell=spec.network.cell.type,
             dataset_id=dataset_id,
+            experiment_id=experiment_id,
+            arm=arm,
             device=spec.resources.device,
             priority=spec.priority,
             max_attempts=spec.max_attempts,

@@ -6,6 +6,7 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from shared.db.tables import (
     CheckpointRow,
     DatasetRow,
+    ExperimentRow,
     JobRow,
     ModelAliasRow,
     ModelRow,
@@ -25,6 +26,7 @@ def conditions(owner: str) -> dict[type[Row], ColumnElement[bool]]:
     return {
         JobRow: JobRow.owner == owner,
         CheckpointRow: CheckpointRow.job_id.in_(own_jobs),
+        ExperimentRow: ExperimentRow.owner == owner,
         DatasetRow: (DatasetRow.owner == owner) | (DatasetRow.source == BUILTIN),
         ModelRow: ModelRow.owner == owner,
         ModelVersionRow: ModelVersionRow.owner == owner,

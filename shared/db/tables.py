@@ -43,6 +43,8 @@ class Row(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[str]: JSONB,
+        list[int]: JSONB,
+        list[dict[str, Any]]: JSONB,
     }
 
 
@@ -99,6 +101,32 @@ class DatasetRow(Row):
     __table_args__ = (UniqueConstraint("owner", "name"),)
 
 
+class ExperimentRow(Row):
+    """What jobs have in common that differ in their arm and seed; how far it is, they know."""
+
+    __tablename__ = "experiments"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    owner: Mapped[str] = mapped_column(default=current_owner, server_default=NO_OWNER)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
+    base: Mapped[dict[str, Any]]  # as sent
+    vary: Mapped[dict[str, Any]]
+    seeds: Mapped[list[int]]
+    match: Mapped[str]  # none | parameters
+    matching: Mapped[dict[str, Any] | None]
+    metric: Mapped[str]
+    metrics: Mapped[list[str]]  # what arms can be ranked by
+    has_test: Mapped[bool]  # whether the dataset has a test split
+    arms: Mapped[list[dict[str, Any]]]  # values by path, label, resolved spec, number of parameters
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    cancelled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_experiments_owner_id", "owner", "id"),
+        Index("ix_experiments_dataset_id", "dataset_id"),
+    )
+
+
 class JobRow(Row):
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -110,6 +138,10 @@ class JobRow(Row):
     details: Mapped[dict[str, Any]] = mapped_column("metadata")
     cell: Mapped[str]
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
+    experiment_id: Mapped[str | None] = mapped_column(
+        ForeignKey("experiments.id", ondelete="SET NULL")
+    )
+    arm: Mapped[int | None]  # place in its experiment's arms
     device: Mapped[str]  # asked for: auto | cpu | cuda
     priority: Mapped[int] = mapped_column(SmallInteger)
     estimate: Mapped[dict[str, Any]]
@@ -153,6 +185,7 @@ class JobRow(Row):
         Index("ix_jobs_status_id", "status", "id"),
         Index("ix_jobs_owner_id", "owner", "id"),
         Index("ix_jobs_dataset_id", "dataset_id"),
+        Index("ix_jobs_experiment_id", "experiment_id"),
         Index("ix_jobs_metadata", "metadata", postgresql_using="gin"),
     )
 

@@ -37,6 +37,11 @@ class JobNotFound(NotFound):
         super().__init__(f"There is no job {shortened(job_id)!r}.")
 
 
+class ExperimentNotFound(NotFound):
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__(f"There is no experiment {shortened(experiment_id)!r}.")
+
+
 class DatasetNotFound(NotFound):
     def __init__(self, name: str, *, param: str | None = None) -> None:
         super().__init__(

@@ -79,7 +79,15 @@ def pointed_to(servers: Servers, database: str) -> Iterator[None]:
 
 def take_away_all_but_datasets() -> None:
     """Leave a seeded database as it was made; a fraction of the time that a copy takes."""
-    for table in ("jobs", "models", "workers", "idempotency_keys", "api_keys", "logins"):
+    for table in (
+        "jobs",
+        "experiments",
+        "models",
+        "workers",
+        "idempotency_keys",
+        "api_keys",
+        "logins",
+    ):
         execute(f"DELETE FROM {table}")
     execute("DELETE FROM datasets WHERE name != ALL(:kept)", kept=list(DATASETS))
     execute("DELETE FROM blobs WHERE id NOT IN (SELECT blob_id FROM datasets)")

@@ -16,6 +16,7 @@ from services.client.commands.spec import OPTIONS
 from services.inference.app import create_app as create_inference_app
 from shared.config import Settings
 from shared.data.builtin import BUILTINS
+from shared.jobs.experiments import ExperimentSpec
 from shared.jobs.schedules import ScheduleSpec
 from shared.jobs.spec import JobSpec
 from shared.nn.spec import CELL_SPECS, Mapping
@@ -165,5 +166,5 @@ def test_shown_specs_are_specs() -> None:
     blocks: list[Any] = re.findall(r"```json\n(.+?)```", read("docs/http.md"), re.DOTALL)
 
     assert blocks
-    for block in blocks:
-        JobSpec.model_validate(json.loads(block))
+    for spec in map(json.loads, blocks):
+        (ExperimentSpec if "base" in spec else JobSpec).model_validate(spec)

@@ -51,6 +51,7 @@ def list_jobs(
     dataset: Annotated[str | None, Query(max_length=200, description="name or id")] = None,
     cell: Filter = None,
     name_contains: Filter = None,
+    experiment: Annotated[str | None, Query(max_length=200, description="id")] = None,
 ) -> ListView[JobView]:
     """Jobs, newest first; `metadata[key]=value` narrows the list too."""
     wanted = JobFilter(
@@ -59,6 +60,7 @@ def list_jobs(
         cell=cell,
         name_contains=name_contains,
         metadata=_metadata_of(request),
+        experiment=experiment,
     )
     with transaction() as db:
         found = JobStore(db).page(wanted, page.after, page.limit)

@@ -40,6 +40,11 @@ CONTRACT = [
     ("delete", "/v1/models/{name}/versions/{version}"),
     ("put", "/v1/models/{name}/aliases/{alias}"),
     ("delete", "/v1/models/{name}/aliases/{alias}"),
+    ("post", "/v1/experiments"),
+    ("get", "/v1/experiments"),
+    ("get", "/v1/experiments/{experiment_id}"),
+    ("post", "/v1/experiments/{experiment_id}/cancel"),
+    ("post", "/v1/experiments/{experiment_id}/seeds"),
 ]
 
 

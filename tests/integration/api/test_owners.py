@@ -44,6 +44,10 @@ class World:
         client.put("/v1/models/net/aliases/best", json={"version": 1}, headers=self.mine)
         client.post("/v1/jobs", json=body, headers=self.mine)
         claimed("busy")
+        experiment = {"base": spec("mine"), "vary": {"network.cell": ["lstm"]}, "seeds": [1]}
+        made = client.post("/v1/experiments", json=experiment, headers=self.mine)
+        self.experiment_id = made.json()["id"]
+        client.post(f"/v1/experiments/{self.experiment_id}/cancel", headers=self.mine)
 
     def upload(self, headers: dict[str, str]) -> dict[str, Any]:
         files = {"file": ("f.jsonl", FILE)}
@@ -64,11 +68,14 @@ class World:
             "version": "1",
             "alias": "best",
             "key_id": "key_1",
+            "experiment_id": self.experiment_id,
         }
 
     def body(self, method: str, path: str) -> dict[str, Any]:
         """What would be asked of one's own."""
         bodies = {"put": {"version": 1}, "post": {"checkpoint_id": self.checkpoint_id}}
+        if path.endswith("/seeds"):
+            return {"seeds": [9]}
         return bodies.get(method, {}) if path.startswith("/v1/models/") else {}
 
 
@@ -100,7 +107,9 @@ def test_no_operation_finds_what_another_key_made(world: World, method: str, pat
         assert world.client.get(where, headers=world.admin).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs?dataset=mine", "/v1/models"])
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs", "/v1/jobs?dataset=mine", "/v1/models", "/v1/experiments"]
+)
 def test_lists_hold_ones_own_and_an_administrator_sees_all(world: World, path: str) -> None:
     def listed(headers: dict[str, str]) -> list[Any]:
         return list(world.client.get(path, headers=headers).json()["data"])

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.http.errors import MAX_FAULTS, STATUS, path_of, refusal, validation_refusal
+from services.http.errors import MAX_FAULTS, STATUS, refusal, validation_refusal
 from shared.jobs import errors
 from shared.jobs.spec import JobSpec
+from shared.jobs.wording import path_of
 
 
 def refused(body: Any) -> dict[str, Any]:
