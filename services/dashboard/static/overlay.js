@@ -1,6 +1,6 @@
 // Curves of several jobs or arms in one chart: colour says which, and its dashes repeat it.
 import { LineChart, element } from "./chart.js";
-import { address, chosen, keep, wireControls } from "./controls.js";
+import { address, chosen, keep, wireControls } from "./scale.js";
 import { poll } from "./live.js";
 import "./part.js";
 

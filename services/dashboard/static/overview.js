@@ -1,6 +1,6 @@
 // The curves of a job: which charts, which axis, how smooth; state in the address; points kept.
 import { LineChart, element } from "./chart.js";
-import { address, chosen, keep, wireControls } from "./controls.js";
+import { address, chosen, keep, wireControls } from "./scale.js";
 import { start } from "./job.js";
 
 const MAX_CHARTS = 4;
