@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     """Where clients find the API and the dashboard."""
     inference_url: str = "http://127.0.0.1:8001"
     """Where clients find the inference service."""
+    inference_internal_url: str = ""
+    """Where the dashboard finds it, when that is another address; empty = where clients do."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Comma-separated keys of the operator, beside those in the database."""
 

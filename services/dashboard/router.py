@@ -7,7 +7,17 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
-from services.dashboard import compare, datasets, login, newjob, pages, polling, workers
+from services.dashboard import (
+    compare,
+    datasets,
+    inspect,
+    login,
+    models,
+    newjob,
+    pages,
+    polling,
+    workers,
+)
 
 
 class RevalidatedFiles(StaticFiles):
@@ -20,12 +30,8 @@ class RevalidatedFiles(StaticFiles):
 
 
 router = APIRouter(include_in_schema=False)
-for part in (
-    newjob,
-    datasets,
-    workers,
-    compare,
-):  # before /jobs/{job_id}, which would take /jobs/new
+# before /jobs/{job_id}, which would take /jobs/new
+for part in (newjob, datasets, workers, compare, models, inspect):
     router.include_router(part.pages)
     router.include_router(part.data)
 for part_of_jobs in (pages, login, polling):

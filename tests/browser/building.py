@@ -1,5 +1,7 @@
 """Jobs as the pages may meet them, written through the stores; knows no browser."""
 
+import io
+import json
 import math
 import random
 from collections.abc import Callable, Iterable
@@ -8,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import update
 
+from shared.data.options import DatasetOptions
+from shared.data.readers import build_from_file
 from shared.db.blobs import BlobStore
 from shared.db.checkpoints import CheckpointStore
 from shared.db.datasets import DatasetStore
@@ -16,6 +20,7 @@ from shared.db.events import EventStore
 from shared.db.jobs import JobStore
 from shared.db.leases import LeaseStore
 from shared.db.metrics import MetricStore, Point
+from shared.db.seed import add_dataset
 from shared.db.tables import JobRow
 from shared.jobs.errors import ErrorClass, JobError
 from shared.jobs.resolve import Estimate
@@ -37,6 +42,29 @@ def a_dataset(name: str = "surnames") -> str:
         sizes = {"sha256": "0" * 64, "bytes": 5, "num_elements": 13_000}
         row = DatasetStore(db).add(
             b"arrow", name=name, source="upload", format="jsonl", **columns, **sizes
+        )
+        return row.id
+
+
+def a_real_dataset(name: str, records: Iterable[dict[str, Any]] = ()) -> str:
+    """The id of a dataset that can be read; by default of twenty short texts of two classes."""
+    rows = list(records) or [
+        {"input": "ab"[n % 2] * (n % 4 + 1), "target": "xy"[n % 2]} for n in range(20)
+    ]
+    text = "\n".join(map(json.dumps, rows)).encode()
+    options = DatasetOptions()
+    built = build_from_file(io.BytesIO(text), "jsonl", options)
+    with transaction() as db:
+        row = add_dataset(
+            db,
+            built,
+            name=name,
+            source="upload",
+            format_name="jsonl",
+            options=options,
+            num_bytes=len(text),
+            digest="0" * 64,
+            about={},
         )
         return row.id
 

@@ -1,6 +1,7 @@
-"""The API in this process, on a port of its own, to be stopped and started at will."""
+"""A service in this process, on a port of its own, to be stopped and started at will."""
 
 import threading
+from importlib import import_module
 from types import TracebackType
 from typing import Self
 
@@ -10,15 +11,16 @@ from tests.servers import free_port, wait_for
 
 
 class ServedApi:
-    def __init__(self) -> None:
+    """The API, or another service by its module."""
+
+    def __init__(self, module: str = "services.api.app") -> None:
+        self.module = module
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        from services.api.app import create_app
-
         config = uvicorn.Config(
-            create_app(),
+            import_module(self.module).create_app(),
             port=self.port,
             log_config=None,
             access_log=False,
@@ -26,14 +28,14 @@ class ServedApi:
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, name="api")
+        self.thread = threading.Thread(target=self.server.run, name=self.module)
         self.thread.start()
-        assert wait_for(lambda: self.server.started), "the API did not start"
+        assert wait_for(lambda: self.server.started), f"{self.module} did not start"
 
     def stop(self) -> None:
         self.server.should_exit = True
         self.thread.join(10)
-        assert not self.thread.is_alive(), "the API did not stop"
+        assert not self.thread.is_alive(), f"{self.module} did not stop"
 
     def __enter__(self) -> Self:
         self.start()

@@ -7,15 +7,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response, expect
 
+from shared.db.engine import transaction
+from shared.db.workers import WorkerStore
 from shared.jobs.states import JobStatus
 from tests.browser import building
 from tests.browser.conftest import OpenPage
 from tests.browser.serving import ServedApi
+from tests.integration.inference.publishing import publish
+from tests.integration.seeding import execute
 
 STATIC = Path("services/dashboard/static")
 JS_BYTES, LOAD_BYTES, REQUESTS, DRAWN_MS = 60_000, 150_000, 12, 1500
 TABS = ("", "/log", "/checkpoints", "/spec", "/events")
 RULES = {"light": None, "dark": {"runOnly": ["color-contrast"]}}  # a theme changes colours alone
+QUIET = ("/jobs/none", "/docs", "/compare")  # without a script that waits for data
 SAMPLE = {"exclude": [["article:nth-of-type(n+9)"]]}  # the API page repeats itself 50 times
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDTH = "document.documentElement.scrollWidth"
@@ -32,7 +37,35 @@ def paths(database_url: str) -> list[str]:
     states = {status: building.a_job_in(status) for status in JobStatus}
     jobs = [failed, states[JobStatus.PAUSING], states[JobStatus.PAUSED]]
     pages = [f"/jobs/{running}{tab}" for tab in TABS]
-    return ["/", "/?name=nothing", *pages, *(f"/jobs/{id_}" for id_ in jobs), "/jobs/none", "/docs"]
+    more = [f"/compare?ids={running},{failed},gone", "/compare", *other_pages(running)]
+    return [
+        "/",
+        "/?name=nothing",
+        *pages,
+        *more,
+        *(f"/jobs/{id_}" for id_ in jobs),
+        "/jobs/none",
+        "/docs",
+    ]
+
+
+def other_pages(job_id: str) -> list[str]:
+    """Addresses of datasets, models and workers, with something long on each."""
+    long = "a-long-name-" * 10
+    dataset = building.a_real_dataset(long)
+    cloned = building.a_job("to-be-cloned", dataset=long)
+    wide = [{"input": [[n * 1.5] * 12] * 40, "target": f"class {n % 3}"} for n in range(30)]
+    numbers = building.a_real_dataset("numbers", wide)
+    publish("letters" * 8, "text class")
+    publish("values", "values")
+    with transaction() as db:
+        WorkerStore(db).beat("a-worker-with-a-long-name" * 3, "NVIDIA H100", job_id, 8)
+        WorkerStore(db).beat("lost", "cpu", None)
+    execute("UPDATE workers SET heartbeat_at = now() - interval '1 hour' WHERE name = 'lost'")
+    datasets = [f"/datasets/{id_}" for id_ in (dataset, numbers)]
+    models = [f"/models/{'letters' * 8}", "/models/values", f"/models/{'letters' * 8}/inspect"]
+    forms = [f"/jobs/new?dataset={dataset}", f"/jobs/new?from={cloned}"]
+    return ["/workers", "/datasets", *datasets, "/models", *models, *forms]
 
 
 def test_every_page_carries_the_policy(paths: list[str], api: ServedApi) -> None:
@@ -71,8 +104,13 @@ def test_curves_change_colour_with_the_theme(open_page: OpenPage) -> None:
 
 def visit(page: Page, url: str) -> None:
     page.goto(url)
-    if not url.endswith(("/jobs/none", "/docs")):
-        page.locator("html[data-ready]").wait_for()
+    if url.endswith(QUIET):
+        return
+    page.locator("html[data-ready]").wait_for()
+    if "/jobs/new" in url:
+        page.locator("html[data-preview]").wait_for()
+    if url.endswith("/inspect"):
+        page.locator("#trace [role=alert]").wait_for()  # without inference it says so
 
 
 def test_no_page_is_wider_than_a_phone(
@@ -134,7 +172,10 @@ def answers_of(browser: Browser, url: str) -> list[int]:
 
 
 def test_a_first_load_is_light(browser: Browser, paths: list[str], api: ServedApi) -> None:
-    for path in ("/", paths[2], "/docs"):
+    inspect = next(path for path in paths if path.endswith("/inspect"))
+    compare = next(path for path in paths if path.startswith("/compare?"))
+    new = next(path for path in paths if path.startswith("/jobs/new"))
+    for path in ("/", paths[2], "/docs", inspect, compare, new, "/datasets"):
         answers = answers_of(browser, api.url + path)
 
         assert 3 <= len(answers) <= REQUESTS, path

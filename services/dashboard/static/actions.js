@@ -73,7 +73,8 @@ export async function send(url, { method = "POST", ...options }) {
     const answer = await fetch(url, { method, ...options, headers });
     const kind = answer.headers.get("content-type") ?? "";
     if (kind.startsWith("text/html")) return { html: await answer.text() };
-    const json = kind.startsWith("application/json") ? await answer.json() : null;
+    const isJson = kind.startsWith("application/json") && answer.status !== 204;
+    const json = isJson ? await answer.json() : null;
     return answer.ok ? { json } : { fault: json?.error.message ?? AWAY, error: json?.error };
   } catch {
     return { fault: AWAY };

@@ -1,11 +1,10 @@
 // One line chart: its elements, what the pointer and the keys do, what it says to a reader.
-import { begin, clipped, drawBand, drawBest, drawCursor, drawCurve, drawFrame, drawSelection, frame } from "./paint.js";
+import { begin, clipped, drawBand, drawBest, drawCursor, drawCurve, drawFrame, drawSelection, frame, swatch } from "./paint.js";
 import { format, gapNotes, nearest, range, smoothed, summary } from "./scale.js";
 
 const DRAG_PX = 6;
 const KEY_STEPS = 60;
 const TABLE_ROWS = 200;
-const SVG = "http://www.w3.org/2000/svg";
 
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -141,8 +140,8 @@ export class LineChart {
   }
 
   reset() {
-    this.zoom = this.cursor = null;
-    this.draw();
+    this.zoom = null;
+    this.move(null);
   }
 
   key(event) {
@@ -170,12 +169,7 @@ export class LineChart {
 
   fillLegend() {
     this.legend.replaceChildren(...this.curves.map(({ name, dash, colour = 1 }) => {
-      const swatch = document.createElementNS(SVG, "svg");
-      const line = swatch.appendChild(document.createElementNS(SVG, "line"));
-      swatch.setAttribute("class", `swatch c${colour} ${dash}`);
-      swatch.setAttribute("viewBox", "0 0 28 4");
-      for (const [key, value] of [["x2", 28], ["y1", 2], ["y2", 2]]) line.setAttribute(key, value);
-      const button = element("button", { type: "button", ariaPressed: String(!this.hidden.has(name)) }, swatch, name);
+      const button = element("button", { type: "button", ariaPressed: String(!this.hidden.has(name)) }, swatch(colour, dash), name);
       button.addEventListener("click", () => {
         if (!this.hidden.delete(name)) this.hidden.add(name);
         button.ariaPressed = String(!this.hidden.has(name));

@@ -40,21 +40,14 @@ export function collect(form) {
   return found;
 }
 
-// The field at a path, or the nearest one above it.
-function fieldAt(form, param) {
-  for (let path = param ?? ""; path; path = path.slice(0, Math.max(0, path.lastIndexOf(".")))) {
-    const control = [...form.elements].find((each) => each.name === path && !each.matches(":disabled"));
-    if (control) return control;
-  }
-  return null;
-}
+// The field with the longest name that a path begins with: its own, or the nearest above.
+const fieldAt = (form, path) => [...form.elements]
+  .filter(({ name, disabled }) => name && !disabled && path?.startsWith(name))
+  .sort((a, b) => b.name.length - a.name.length)[0];
 
 export function clearFaults(form) {
   for (const said of form.querySelectorAll(".wrong")) said.remove();
-  for (const control of form.querySelectorAll("[aria-invalid]")) {
-    control.removeAttribute("aria-invalid");
-    if (control.dataset.hint !== undefined) control.setAttribute("aria-describedby", control.dataset.hint);
-  }
+  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 }
 
 // Says every fault where it belongs, the rest in `general`; returns the first field at fault.
@@ -66,7 +59,7 @@ export function showFaults(form, error, general) {
     const control = fieldAt(form, param);
     if (control) say(control, message);
     else rest.push(param && !message.includes(param) ? `${param}: ${message}` : message);
-    first ??= control;
+    first ??= control ?? null;
   }
   general.textContent = rest.join(" ");
   general.hidden = !rest.length;
@@ -75,10 +68,8 @@ export function showFaults(form, error, general) {
   return first;
 }
 
-function say(control, message) {
-  const said = Object.assign(document.createElement("p"), { className: "wrong", id: `wrong-${control.id}`, textContent: message });
-  control.dataset.hint ??= control.getAttribute("aria-describedby") ?? "";
-  control.setAttribute("aria-invalid", "true");
-  control.setAttribute("aria-describedby", `${control.dataset.hint} ${said.id}`.trim());
-  control.closest(".field, .drop").append(said);
+// Each field is described by `wrong-` and its id, whether there is such a thing or not.
+function say(control, textContent) {
+  control.ariaInvalid = "true";
+  control.closest(".field, .drop").append(Object.assign(document.createElement("p"), { className: "wrong", id: `wrong-${control.id}`, textContent }));
 }

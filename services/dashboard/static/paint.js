@@ -159,3 +159,16 @@ export function drawSelection(context, f, from, to) {
   context.fillRect(f.toX(from), f.top, f.toX(to) - f.toX(from), f.bottom - f.top);
   context.globalAlpha = 1;
 }
+
+function svg(tag, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+// A piece of a curve, for the legend.
+export function swatch(colour, dash) {
+  const drawing = svg("svg", { class: `swatch c${colour} ${dash}`, viewBox: "0 0 28 4" });
+  drawing.append(svg("line", { x2: 28, y1: 2, y2: 2 }));
+  return drawing;
+}

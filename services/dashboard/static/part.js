@@ -1,6 +1,5 @@
-// Parts that the service renders anew: put in the place of what is shown, where the focus and what
-// is unfolded stay; forms that ask for one; buttons that ask a question and then send. Text was
-// escaped by the service, and a document that is parsed like this runs no script.
+// Parts that the service renders anew, where the focus and what is unfolded stay; forms and buttons
+// that ask for one. The service escaped all text, and a document parsed like this runs no script.
 import { confirmed, send, toast, wireCopy } from "./actions.js";
 import { keepTimes, poll, sayTimes } from "./live.js";
 

@@ -1,4 +1,4 @@
-// Uploads a file: dropped or chosen, with its progress, and every fault by line and field.
+// Uploads a file, dropped or chosen (the browser does both), with its progress, and every fault by line and field.
 import { clearFaults, collect, showFaults } from "./fields.js";
 import "./part.js";
 
@@ -45,7 +45,7 @@ function post(body) {
   request.setRequestHeader("X-Unroll-Page", "1");
   request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
   request.onload = () => finish(request.status < 300, request.response);
-  request.onerror = () => finish(false, { error: { message: "The service does not answer, or the file changed; try again." } });
+  request.onerror = () => finish(false, { error: { message: "The service does not answer; try again." } });
   request.send(body);
 }
 
@@ -66,7 +66,7 @@ function finish(isDone, answer) {
 function refuse(error) {
   const inFile = (error.details ?? []).filter(({ where }) => where && where !== "options");
   const title = byId("faults-title");
-  const first = inFile.length ? null : showFaults(form, named(error), title);
+  const first = inFile.length ? null : showFaults(form, error, title);
   if (inFile.length) title.textContent = `${inFile.length} ${inFile.length === 1 ? "fault" : "faults"} in the file; nothing was stored.`;
   const cell = (textContent) => Object.assign(document.createElement("td"), { textContent });
   const rows = inFile.map(({ where, field, message }) => {
@@ -81,26 +81,9 @@ function refuse(error) {
   (first ?? byId("faults")).focus();
 }
 
-// The columns of a CSV are one field here and two options there.
-function named(error) {
-  const rename = (fault) => ({ ...fault, param: fault.param?.replace(/^options\.input_columns?(\..*)?$/, "csv-input") });
-  return { ...rename(error), details: error.details?.map(rename) };
-}
-
 function wireUpload() {
   byId("file").addEventListener("change", chosen);
   byId("format").addEventListener("change", chosen);
-  const drop = byId("drop");
-  for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-    drop.addEventListener(kind, (event) => {
-      event.preventDefault();
-      drop.classList.toggle("over", kind.startsWith("drag") && kind !== "dragleave");
-    });
-  }
-  drop.addEventListener("drop", ({ dataTransfer }) => {
-    byId("file").files = dataTransfer.files;
-    chosen();
-  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearFaults(form);

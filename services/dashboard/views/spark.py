@@ -14,6 +14,10 @@ class Spark:
     height: int
     paths: tuple[str, ...]
     """`points` of a polyline each."""
+    low: float
+    high: float
+    """What lies at the lower and at the upper edge."""
+    steps: int
 
 
 def spark(
@@ -24,7 +28,8 @@ def spark(
     if not shown:
         return None
     low, high = min(map(min, shown)), max(map(max, shown))
-    return Spark(width, height, tuple(_path(curve, low, high, width, height) for curve in shown))
+    paths = tuple(_path(curve, low, high, width, height) for curve in shown)
+    return Spark(width, height, paths, low, high, max(map(len, shown)))
 
 
 def _path(curve: Sequence[float], low: float, high: float, width: int, height: int) -> str:

@@ -1,0 +1,279 @@
+"""Datasets, new job, workers, compare and models in a browser: what a person can do there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from services.dashboard import inspect
+from shared.db.datasets import DatasetStore
+from shared.db.engine import transaction
+from shared.db.jobs import JobFilter, JobStore
+from shared.db.seed import ensure_builtin
+from shared.db.workers import WorkerStore
+from tests.browser import building
+from tests.browser.conftest import OpenPage, refresh
+from tests.browser.serving import ServedApi
+from tests.browser.tracing import traced
+from tests.conftest import forget_settings
+from tests.integration.inference.publishing import publish
+from tests.integration.seeding import execute
+
+MARKUP = "<img src=x onerror='document.title=1'><b>"
+CSV = "name,place\n" + "".join(f"{'ab'[n % 2] * (n % 5 + 2)},{'xy'[n % 2]}\n" for n in range(60))
+
+
+@contextmanager
+def inference(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApi]:
+    """The inference service, which the API is told of."""
+    with ServedApi("services.inference.app") as served:
+        monkeypatch.setenv("UNROLL_INFERENCE_URL", served.url)
+        forget_settings()
+        yield served
+
+
+def choose_file(page: Page, text: str, name: str = "people.csv") -> None:
+    file = {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+    page.get_by_label("File", exact=True).set_input_files(file)
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def wait_for_preview(page: Page) -> None:
+    page.locator("html[data-preview=drawn]").wait_for()
+
+
+def test_a_csv_becomes_a_dataset_a_job_and_the_page_of_that_job(open_page: OpenPage) -> None:
+    page = open_page("/datasets")
+    choose_file(page, CSV)
+    expect(page.locator("#header")).to_have_text("name, place")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("people")
+
+    page.get_by_label("Input column or columns").fill("name")
+    page.get_by_label("Target column").fill("place")
+    press(page, "Upload")
+    expect(page.get_by_role("heading", name="people")).to_be_visible()
+    expect(page.get_by_role("region", name="Class balance")).to_contain_text("30")
+    expect(page.get_by_role("region", name="First items of train")).to_contain_text("ab"[0])
+    page.get_by_role("link", name="New job with it").click()
+    wait_for_preview(page)
+    expect(page.get_by_label("Dataset", exact=True)).to_have_value("people")
+    page.get_by_label("Hidden units").fill("8")
+    page.get_by_role("radio", name="gru", exact=True).check()
+    expect(page.locator("#snippet-cli")).to_contain_text("--cell gru")
+    expect(page.locator("#snippet-cli")).to_contain_text("network.hidden_size=8")
+    press(page, "Submit 1 job")
+
+    expect(page.get_by_role("heading", name="people-gru")).to_be_visible()
+    with transaction() as db:
+        (job,) = JobStore(db).page(JobFilter(), None, 5).rows
+    assert (job.spec["network"]["hidden_size"], job.spec["mapping"]) == (8, "many_to_one")
+
+
+def test_faults_of_a_file_are_told_by_line_and_field_and_nothing_is_stored(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/datasets")
+    choose_file(page, f"name,place\nAnn,here\nBob,\n{MARKUP},\n")
+    page.get_by_label("Input column or columns").fill("name")
+    page.get_by_label("Target column").fill("place")
+
+    press(page, "Upload")
+
+    expect(page.locator("#faults").get_by_role("alert")).to_contain_text("2 faults")
+    rows = page.locator("#faults tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text(re.compile(r"row 2 .*place.*no value"))
+    with transaction() as db:
+        assert list(DatasetStore(db).names()) == []
+
+
+def test_what_is_wrong_with_an_upload_stands_under_its_field(open_page: OpenPage) -> None:
+    page = open_page("/datasets")
+    choose_file(page, CSV)
+    page.get_by_label("Name", exact=True).fill("a/b")
+
+    press(page, "Upload")
+
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    expect(page.locator("#wrong-name")).to_contain_text("match pattern")
+    page.get_by_label("Name", exact=True).fill("ab")
+    press(page, "Upload")
+    expect(page.locator("#wrong-csv-input")).to_contain_text("csv must know its inputs")
+
+
+def test_deleting_a_dataset_asks_first(open_page: OpenPage) -> None:
+    id_ = building.a_real_dataset(MARKUP)
+    page = open_page("/datasets")
+    expect(page.get_by_role("link", name=MARKUP, exact=True)).to_be_visible()
+    page.get_by_role("link", name=MARKUP, exact=True).click()
+    expect(page.get_by_role("heading", name=MARKUP)).to_be_visible()
+    expect(page.locator("main img, main b")).to_have_count(0)
+
+    press(page, "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+
+    expect(page).to_have_url(re.compile("/datasets$"))
+    with transaction() as db:
+        assert DatasetStore(db).find(id_) is None
+
+
+def test_faults_of_a_job_stand_under_their_fields_and_what_was_typed_stays(
+    open_page: OpenPage,
+) -> None:
+    with transaction() as db:
+        ensure_builtin(db, "digits")
+    page = open_page("/jobs/new?from=example:digits")
+    wait_for_preview(page)
+    expect(page.locator("#preview")).to_contain_text("14,858")
+
+    page.get_by_label("Dropout", exact=True).fill("7")
+    page.get_by_label("Epochs", exact=True).fill("0")
+    press(page, "Submit 1 job")
+
+    expect(page.get_by_label("Dropout", exact=True)).to_be_focused()
+    expect(page.locator("[id='wrong-network.dropout']")).to_contain_text("less than 1")
+    expect(page.locator("[id='wrong-training.epochs']")).to_contain_text("greater than or equal")
+    expect(page.get_by_label("Epochs", exact=True)).to_have_value("0")
+
+
+def test_only_the_mapping_that_the_dataset_serves_can_be_chosen(open_page: OpenPage) -> None:
+    with transaction() as db:
+        ensure_builtin(db, "digits")
+        ensure_builtin(db, "copy-5")
+    page = open_page("/jobs/new?dataset=copy-5")
+    wait_for_preview(page)
+    mapping = page.get_by_label("Mapping")
+    enabled = "[...document.querySelectorAll('#mapping option:enabled')].map((o) => o.value)"
+    assert page.evaluate(enabled) == ["", "many_to_many"]
+
+    mapping.select_option("many to many")
+    page.get_by_label("Dataset", exact=True).select_option("digits")
+
+    expect(mapping).to_have_value("")
+    assert page.evaluate(enabled) == ["", "many_to_one"]
+
+
+def test_a_job_is_cloned_with_all_that_was_chosen(open_page: OpenPage) -> None:
+    with transaction() as db:
+        ensure_builtin(db, "digits")
+    job_id = building.a_job(
+        "first",
+        dataset="digits",
+        network={"cell": {"type": "lstm", "peephole": True}, "num_layers": 3},
+        training={"early_stopping": {"patience": 7}, "clip_norm": None},
+    )
+    page = open_page()
+    page.get_by_label("Select first").check()
+    page.get_by_role("link", name="Clone").click()
+    wait_for_preview(page)
+
+    expect(page.get_by_label("peephole")).to_be_checked()
+    expect(page.get_by_label("after epochs without gain")).to_have_value("7")
+    press(page, "Submit 1 job")
+
+    page.locator("#job").wait_for()
+    with transaction() as db:
+        new, old = JobStore(db).page(JobFilter(), None, 5).rows
+    assert (old.id, new.spec["network"]) == (job_id, {**old.spec["network"]})
+    assert new.spec["training"]["early_stopping"] == old.spec["training"]["early_stopping"]
+    assert new.spec["training"]["clip_norm"] is None
+
+
+def test_workers_and_the_queue_follow_and_a_lost_worker_can_be_forgotten(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/workers")
+    expect(page.get_by_role("heading", name="No worker is connected")).to_be_visible()
+
+    job_id = building.a_running_job()
+    building.a_job("waiting")
+    with transaction() as db:
+        WorkerStore(db).beat("gpu-0", "H100", job_id, 2)
+        WorkerStore(db).beat(MARKUP, "cpu", None)
+    execute("UPDATE workers SET heartbeat_at = now() - interval '1 hour' WHERE device = 'cpu'")
+    refresh(page)
+
+    row = page.get_by_role("row", name=re.compile("gpu-0"))
+    expect(row).to_contain_text("busy")
+    expect(row).to_contain_text("H100, 2 GPUs")
+    expect(row.get_by_role("link")).to_have_attribute("href", f"/jobs/{job_id}")
+    expect(page.get_by_text("1 job waits.")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("lost"))).to_contain_text(MARKUP)
+    page.get_by_role("button", name=f"Forget {MARKUP}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Forget it").click()
+    expect(page.get_by_role("row", name=re.compile("lost"))).to_have_count(0)
+
+
+def test_jobs_are_compared_by_curve_and_by_what_differs(open_page: OpenPage) -> None:
+    ids = [
+        building.a_running_job(f"job-{cell}", network={"cell": cell, "hidden_size": size})
+        for cell, size in (("lstm", 32), ("gru", 64))
+    ]
+    for job_id in ids:
+        building.add_curves(job_id, 5)
+    page = open_page()
+    for name in ("job-lstm", "job-gru"):
+        page.get_by_label(f"Select {name}").check()
+
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_label("metric").select_option("val/accuracy")
+
+    expect(page).to_have_url(re.compile(r"metric=val/accuracy"))
+    chart = page.get_by_role("img", name="Line chart of val/accuracy")
+    expect(chart).to_have_attribute("aria-label", re.compile("job-gru.*job-lstm"))
+    differ = page.get_by_role("region", name=re.compile("What differs"))
+    expect(differ.get_by_role("row", name=re.compile(r"^network\.hidden_size"))).to_contain_text(
+        re.compile("64.*32|32.*64")
+    )
+    expect(differ).not_to_contain_text("batch_size")
+
+
+def test_a_model_is_tried_and_says_why_it_refuses(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("letters", "text class")
+    page = open_page("/models")
+    page.get_by_role("link", name="letters").click()
+    answer = page.locator("#answer")
+    press(page, "Run")
+    expect(answer.get_by_role("alert")).to_contain_text("Inference is out of reach")
+
+    with inference(monkeypatch):
+        page.get_by_label("Input", exact=True).fill("tobe")
+        press(page, "Run")
+        expect(answer.get_by_role("region", name=re.compile("Classes"))).to_contain_text(
+            "%", timeout=20_000
+        )
+        answer.get_by_text("The same call as code").click()
+        expect(page.locator("#the-same-code-cli")).to_have_text(
+            "unroll predict letters tobe --text"
+        )
+        page.get_by_label("Input", exact=True).fill("")
+        press(page, "Run")
+        expect(answer.get_by_role("alert")).to_contain_text("an empty sequence")
+
+
+def test_gates_are_shown_and_a_click_chooses_a_unit(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("letters", "text class")
+    monkeypatch.setattr(inspect, "ask", traced)
+    page = open_page("/models/letters/inspect")
+    page.get_by_label("Input", exact=True).fill("to <b> be")
+    press(page, "Run")
+    expect(page.locator(".strip span")).to_have_count(9)
+    expect(page.locator("canvas")).to_have_count(3)
+
+    page.locator("canvas").first.click(position={"x": 20, "y": 170})
+
+    expect(page.get_by_label("Unit", exact=True)).to_have_value("7")
+    expect(page.get_by_role("heading", name="c of unit 7, step by step")).to_be_visible()
+    with page.expect_response("**/trace"):
+        page.get_by_label("Layer").select_option("network.1.backward")
+    expect(page.get_by_role("heading", name="c of unit 7")).to_be_visible()
+    expect(page.locator("main b")).to_have_count(0)
