@@ -1,13 +1,15 @@
 """From an uploaded file to a stored dataset, or to a list of its faults and nothing stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
 from services.api.views import dataset_view
+from shared.data.build import BuiltDataset
 from shared.data.builtin import find_builtin
 from shared.data.options import DatasetOptions
 from shared.data.readers import build_from_file, detect_format
@@ -31,65 +33,109 @@ class Upload:
     filename: str
     name: str
     format: str
-    options: str
+    options: DatasetOptions
+    about: dict[str, Any] = field(default_factory=dict)
+    """Where it comes from, if not from the sender."""
 
 
-def store_upload(upload: Upload, owner: str, key: str | None) -> dict[str, Any]:
-    """The new dataset as JSON, or the first answer to the same Idempotency-Key.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A dataset as JSON, and whether it was there before."""
+
+    dataset: dict[str, Any]
+    is_new: bool = True
+
+
+def store_upload(upload: Upload, owner: str, key: str | None) -> Answer:
+    """The new dataset, the owner's one of the same bytes and options, or the first answer to a key.
 
     Raises:
         InvalidUpload: the file has faults; all found ones are in `details`.
-        InvalidSpec: the options do.
+        IdempotencyMismatch: the Idempotency-Key came with another upload before.
         NameTaken: another dataset has the name.
     """
-    options = _parse_options(upload.options)
     digest = file_digest(cast("SpooledTemporaryFile[bytes]", upload.file), "sha256").hexdigest()
     num_bytes = upload.file.tell()
-    _check_name(upload.name, digest, key)
+    _check_name(upload.name)
     try:
         format_name = upload.format if upload.format != "auto" else _detect(upload)
+        kept = _Kept(upload, owner, key, digest, format_name)
+        with transaction() as db:
+            answer = kept.find(db)
+        if answer is not None:
+            return answer
         upload.file.seek(0)
-        built = build_from_file(upload.file, format_name, options)
+        built = build_from_file(upload.file, format_name, upload.options)
     except InvalidDataset as error:
         raise _refused(error) from error
     with transaction() as db:
-        body = sha256(f"{digest}\0{upload.name}\0{upload.format}\0{upload.options}".encode())
-        store = IdempotencyStore(db, owner, "/v1/datasets", key or "", body.hexdigest())
-        answer = store.reserve() if key else None
-        if answer is not None:
-            return answer
+        return kept.find(db, alone=True) or kept.add(db, built, num_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is in the database of an upload: the answer to its key, and datasets like it."""
+
+    upload: Upload
+    owner: str
+    key: str | None
+    digest: str
+    format: str
+
+    def find(self, db: Session, *, alone: bool = False) -> Answer | None:
+        """The answer that there is already; `alone`: no equal upload is stored meanwhile."""
+        store = DatasetStore(db)
+        if alone:
+            store.queue_up(self.digest)
+        if self.key and (first := self._answers(db).find()) is not None:
+            return Answer(first)
+        same = store.same(self.digest, self.format, self.upload.options.model_dump(mode="json"))
+        if same is not None:
+            return Answer(dataset_view(same).model_dump(mode="json"), is_new=False)
+        if store.find_own(self.upload.name) is not None:
+            raise name_taken(self.upload.name)
+        return None
+
+    def add(self, db: Session, built: BuiltDataset, num_bytes: int) -> Answer:
+        if self.key and (first := self._answers(db).reserve()) is not None:
+            return Answer(first)
         row = add_dataset(
             db,
             built,
-            name=upload.name,
+            name=self.upload.name,
             source="upload",
-            format_name=format_name,
-            options=options,
+            format_name=self.format,
+            options=self.upload.options,
             num_bytes=num_bytes,
-            digest=digest,
-            about={},
+            digest=self.digest,
+            about=self.upload.about,
         )
-        answer = dataset_view(row).model_dump(mode="json")
-        if key:
-            store.keep(answer)
-    return answer
+        view = dataset_view(row).model_dump(mode="json")
+        if self.key:
+            self._answers(db).keep(view)
+        return Answer(view)
+
+    def _answers(self, db: Session) -> IdempotencyStore:
+        upload, key = self.upload, self.key or ""
+        body = "\n".join(
+            (self.digest, upload.name, upload.format, upload.options.model_dump_json())
+        )
+        return IdempotencyStore(
+            db, self.owner, "/v1/datasets", key, sha256(body.encode()).hexdigest()
+        )
 
 
-def _check_name(name: str, digest: str, key: str | None) -> None:
-    """Refuse a taken name before any work, unless this may be the repetition of a request."""
+def _check_name(name: str) -> None:
     if name.startswith(RESERVED):
         raise InvalidSpec("Names that start with 'ds_' are kept for ids.", param="name")
     if find_builtin(name) is not None:
         raise NameTaken(
             f"{name!r} is the name of a built-in dataset; choose another.", param="name"
         )
-    with transaction() as db:
-        found = DatasetStore(db).find(name)
-    if found is not None and not (key and found.sha256 == digest):
-        raise name_taken(name)
 
 
-def _parse_options(text: str) -> DatasetOptions:
+def parse_options(text: str) -> DatasetOptions:
+    """The options of a form; raises InvalidSpec with every fault."""
     try:
         return DatasetOptions.model_validate_json(text)
     except ValidationError as error:

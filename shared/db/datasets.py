@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -43,6 +43,29 @@ class DatasetStore:
 
     def find(self, name_or_id: str) -> DatasetRow | None:
         return self.db.scalars(_named(name_or_id)).first()
+
+    def find_own(self, name: str) -> DatasetRow | None:
+        """By name, among those of the owner of new rows."""
+        query = select(DatasetRow).where(
+            DatasetRow.name == name, DatasetRow.owner == current_owner()
+        )
+        return self.db.scalars(query).first()
+
+    def same(self, digest: str, format_name: str, options: dict[str, Any]) -> DatasetRow | None:
+        """The owner's newest upload of the same bytes, read with the same options."""
+        query = select(DatasetRow).where(
+            DatasetRow.owner == current_owner(),
+            DatasetRow.source != BUILTIN,
+            DatasetRow.sha256 == digest,
+            DatasetRow.format == format_name,
+            DatasetRow.options == options,
+        )
+        return self.db.scalars(query.order_by(DatasetRow.id.desc()).limit(1)).first()
+
+    def queue_up(self, digest: str) -> None:
+        """Wait for uploads of the same bytes; later ones wait until the transaction ends."""
+        turn = func.hashtextextended(f"{current_owner()}/{digest}", 0)
+        self.db.execute(select(func.pg_advisory_xact_lock(turn)))
 
     def get(self, name_or_id: str, *, param: str | None = None) -> DatasetRow:
         row = self.find(name_or_id)

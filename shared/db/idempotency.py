@@ -35,10 +35,21 @@ class IdempotencyStore:
         ).first()
         if added is not None:
             return None
-        found = self.db.get_one(IdempotencyRow, self.identity)
+        return self._answer_of(self.db.get_one(IdempotencyRow, self.identity))
+
+    def _answer_of(self, found: IdempotencyRow) -> dict[str, Any]:
         if found.body_sha256 != self.body_sha256:
             raise IdempotencyMismatch
         return found.answer
+
+    def find(self) -> dict[str, Any] | None:
+        """The first answer, if there was one; waits for nobody.
+
+        Raises:
+            IdempotencyMismatch: the key came with another body before.
+        """
+        found = self.db.get(IdempotencyRow, self.identity)
+        return None if found is None else self._answer_of(found)
 
     def keep(self, answer: dict[str, Any]) -> None:
         self.db.get_one(IdempotencyRow, self.identity).answer = answer

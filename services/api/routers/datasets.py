@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Header, Query, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from pydantic import StringConstraints
 
 from services.api.parameters import PageOfDatasets
-from services.api.uploads import Upload, store_upload
+from services.api.uploads import Upload, parse_options, store_upload
 from services.api.views import DatasetView, ListView, dataset_view, list_of
 from services.http.auth import Owner
 from services.http.errors import CONFLICT, NOT_FOUND
@@ -19,6 +19,9 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 DatasetName = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,127}$")
 ]
+SAME: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Yours already, from the same bytes and options, whatever its name"}
+}
 
 
 @router.get("")
@@ -30,9 +33,10 @@ def list_datasets(page: PageOfDatasets) -> ListView[DatasetView]:
     return list_of(views, "id", has_more=found.has_more)
 
 
-@router.post("", status_code=201, responses=CONFLICT)
+@router.post("", status_code=201, responses={**SAME, **CONFLICT})
 def upload_dataset(
     owner: Owner,
+    response: Response,
     file: Annotated[UploadFile, File(description="JSONL, CSV, plain text, NPZ or Parquet")],
     name: Annotated[DatasetName, Form(description="letters, digits, space, `.`, `_`, `-`")],
     format: Annotated[Literal["auto", "jsonl", "csv", "text", "npz", "parquet"], Form()] = "auto",
@@ -40,8 +44,10 @@ def upload_dataset(
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> dict[str, Any]:
     """Check, split and store a dataset; nothing remains of one with a fault."""
-    upload = Upload(file.file, file.filename or "", name, format, options)
-    return store_upload(upload, owner, idempotency_key)
+    upload = Upload(file.file, file.filename or "", name, format, parse_options(options))
+    answer = store_upload(upload, owner, idempotency_key)
+    response.status_code = 201 if answer.is_new else 200
+    return answer.dataset
 
 
 @router.get("/{dataset}", responses=NOT_FOUND)

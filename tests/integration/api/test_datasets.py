@@ -54,6 +54,19 @@ def test_an_upload_comes_back_as_it_was_understood(client: TestClient) -> None:
     assert dataset["about"]["class_balance"] == {"a": 10, "b": 10}
 
 
+def test_a_dataset_says_what_is_in_it_and_what_should_worry(client: TestClient) -> None:
+    twice = [{**LABELLED[0], "split": name} for name in ("train", "test")]
+    sent = upload(client, lines([*twice, {**LABELLED[1], "split": "train"}]))
+    found = client.get("/v1/datasets/mine").json()
+
+    assert found["statistics"] == sent["statistics"]
+    assert found["statistics"]["duplicates"]["across"]["train_test"] == 1
+    assert found["statistics"]["lengths"] == {"edges": [2, 3], "counts": [3]}
+    assert found["statistics"]["features"][0]["max"] == 1.5
+    assert "1 item is in train and test" in found["warnings"]
+    assert "no item is in val" in found["warnings"]
+
+
 def test_a_dataset_is_found_by_its_id_and_its_name(client: TestClient) -> None:
     dataset = upload(client, lines(LABELLED), name="My data")
 

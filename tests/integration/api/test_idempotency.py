@@ -128,28 +128,72 @@ def test_the_same_key_with_another_upload_is_a_conflict(
     assert count_rows() == before
 
 
-def test_without_a_key_a_repeated_upload_finds_its_name_taken(client: TestClient) -> None:
-    upload(client, None)
+@pytest.mark.parametrize("name", ["mine", "other"])
+@pytest.mark.parametrize("key", ["b", None])
+def test_a_repeated_upload_finds_the_first_dataset_whatever_its_name(
+    client: TestClient, key: str | None, name: str
+) -> None:
+    first = upload(client, "a")
+    before = count_rows()
+    again = upload(client, key, name=name)
 
-    assert error_of(upload(client, None), 409)["code"] == "name_taken"
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    assert count_rows() == before
+
+
+@pytest.mark.parametrize("form", [{"options": '{"seed": 1}'}, {"format": "text"}])
+def test_the_same_bytes_read_in_another_way_are_another_dataset(
+    client: TestClient, form: dict[str, str]
+) -> None:
+    first = upload(client, None).json()
+    files = {"file": ("a.jsonl", FILE)}
+    other = client.post("/v1/datasets", files=files, data={"name": "other", **form})
+    taken = client.post(
+        "/v1/datasets", files=files, data={"name": "mine", **form, "options": '{"seed": 2}'}
+    )
+
+    assert other.status_code == 201
+    assert other.json()["id"] != first["id"]
+    assert error_of(taken, 409)["code"] == "name_taken"
+
+
+def test_a_deleted_upload_is_not_found_again(client: TestClient) -> None:
+    first = upload(client, None).json()
+    client.delete(f"/v1/datasets/{first['id']}")
+
+    assert upload(client, None).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["a", None])
-def test_two_uploads_of_a_name_at_once_make_one_dataset(
+def test_two_uploads_of_the_same_bytes_at_once_make_one_dataset(
     client: TestClient, key: str | None
 ) -> None:
     together = Barrier(2)
 
-    def send(round_: int) -> Any:
+    def send(name: str) -> Any:
         together.wait()
-        return upload(client, key, name=f"race {round_}")
+        return upload(client, key, name=name)
 
     with ThreadPoolExecutor(2) as threads:
-        for round_ in range(5):
-            answers = list(threads.map(send, [round_, round_]))
-            statuses = sorted(answer.status_code for answer in answers)
-            if round_ == 0 or key is None:
-                assert statuses == ([201, 201] if key else [201, 409])
+        answers = list(threads.map(send, ["one", "one" if key else "two"]))
 
     rows = count_rows()
-    assert rows["datasets"] == rows["blobs"] == 3 + (1 if key else 5)
+    assert sorted(a.status_code for a in answers) == ([201, 201] if key else [200, 201])
+    assert answers[0].json() == answers[1].json()
+    assert rows["datasets"] == rows["blobs"] == 3 + 1
+
+
+def test_two_uploads_of_a_name_at_once_make_one_dataset(client: TestClient) -> None:
+    together = Barrier(2)
+
+    def send(num: int) -> Any:
+        together.wait()
+        return upload(client, None, file=FILE * num)
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(send, [1, 2]))
+
+    rows = count_rows()
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert rows["datasets"] == rows["blobs"] == 3 + 1
