@@ -1,10 +1,8 @@
 """Every example: whole as the service resolves it, and trained and asked in its smallest form."""
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ import yaml
 from services.client.client import Job, UnrollClient
 from services.standalone import Standalone
 from shared.nn.spec import CELL_SPECS, Alignment, Mapping
+from tests.acceptance.typed import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*/*.yaml"))
 COMMAND = re.compile(r"^#   (unroll .+)$", re.MULTILINE)
 SMALL = 4
@@ -117,12 +115,7 @@ def test_the_commands_at_the_head_of_an_example_do_what_they_say(
     lines = [line for line in asks.values() if line]
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\necho ---\n".join(lines)],
-        env={
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "UNROLL_API_URL": stack.api_url,
-            "UNROLL_INFERENCE_URL": stack.inference_url,
-        },
+        env=environment(stack),
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import subprocess
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree.ElementTree import fromstring
 
 import pytest
+import torch
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
@@ -19,12 +22,19 @@ from shared.data.builtin import BUILTINS
 from shared.jobs.experiments import ExperimentSpec
 from shared.jobs.schedules import ScheduleSpec
 from shared.jobs.spec import JobSpec
-from shared.nn.spec import CELL_SPECS, Mapping
+from shared.nn import spec as nn_spec
+from shared.nn.cells.base import CellOptions
+from shared.nn.spec import CELL_SPECS, Mapping, Spec
 
 ROOT = Path(__file__).parents[2]
 METHODS = {"get", "post", "put", "patch", "delete"}
 ROW = re.compile(r"^\| `(UNROLL_\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE_FILE = re.compile(
+    r"`((?:shared|services|workers|migrations|tests|benchmarks|examples)/[\w./-]+)`"
+)
+ADDING, TO_BE_WRITTEN = "docs/adding-a-cell.md", "shared/nn/cells/leaky.py"
+PICTURES = sorted((ROOT / "docs/images").glob("*.svg"))
 PUBLIC_WORD = re.compile(r"^([a-z]+):.*?## (.+)$", re.MULTILINE)
 
 
@@ -33,7 +43,8 @@ def read(name: str) -> str:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    folders = (sorted((ROOT / folder).rglob("*.md")) for folder in ("docs", "examples"))
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *chain(*folders)]
 
 
 def written(default: object) -> str:
@@ -100,6 +111,53 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 
         assert target.exists(), f"{document.name} links to {link}"
         assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_of_the_code_that_is_named_is_there(document: Path) -> None:
+    named = set(CODE_FILE.findall(document.read_text())) - {TO_BE_WRITTEN}
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = LINK.findall(read("docs/README.md"))
+    pages = {file.name for file in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+    assert pages <= set(index)
+    assert "docs/README.md" in LINK.findall(read("README.md"))
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_whole_says_what_it_shows_and_is_used(picture: Path) -> None:
+    root = fromstring(picture.read_text())
+    used = [each for each in documents() if f"images/{picture.name}" in each.read_text()]
+
+    assert root.findtext("{http://www.w3.org/2000/svg}title") == root.get("aria-label")
+    assert used
+
+
+@pytest.mark.parametrize("cell", CELL_SPECS)
+def test_the_concepts_have_the_parameters_and_options_of_every_cell(cell: str) -> None:
+    text = read("docs/concepts.md")
+
+    assert f"`{cell}`" in text
+    assert [name for name in CELL_SPECS[cell].model_fields if name != "type" and f"`{name}" not in text] == []  # fmt: skip
+
+
+def test_the_cell_that_is_added_in_the_document_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    [program] = re.findall(r"^```python\n(.+?)^```$", read(ADDING), re.MULTILINE | re.DOTALL)
+    monkeypatch.setattr(nn_spec, "LeakySpec", Spec, raising=False)
+    made: dict[str, Any] = {}
+    exec(program, made)
+    cell = made["LeakyCell"](Spec(), 3, 4, CellOptions(layer_norm=True))
+    x_BTI = torch.rand(2, 5, 3)
+
+    h_BTH, (last_BH,) = cell(x_BTI, cell.initial_state(2, x_BTI))
+
+    assert h_BTH.shape == (2, 5, 4)
+    assert torch.equal(h_BTH[:, -1], last_BH)
+    assert f"`{TO_BE_WRITTEN}`" in read(ADDING)
 
 
 def test_make_help_names_every_public_word() -> None:
