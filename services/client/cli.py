@@ -13,6 +13,7 @@ from services.client.commands import (
     datasets,
     demo,
     doctor,
+    export,
     jobs,
     keys,
     predict,
@@ -40,6 +41,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 GROUPS = {
     "datasets": ("Train", datasets.app),
     "models": ("Use", catalog.models),
+    "export": ("Use", export.app),
     "keys": ("Operate", keys.app),
 }
 

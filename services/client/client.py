@@ -89,6 +89,7 @@ MAX_RETRIES = 3
 PAGE_SIZE = 100  # the largest that the services give
 UPLOAD_READ_S = 600.0  # the whole file is read and encoded before the answer
 FIRST_POLL_S, LONGEST_POLL_S = 0.2, 2.0
+LATEST = "latest"
 V = TypeVar("V", bound=View)
 Params = Mapping[str, Param | None]
 
@@ -255,10 +256,8 @@ class UnrollClient:
 
     def download_checkpoint(self, checkpoint_id: str, path: str | Path) -> None:
         """Write the safetensors file, a chunk at a time."""
-        call = Call("GET", f"/v1/checkpoints/{_part(checkpoint_id)}/download")
-        with closing(self._api.send(call, stream=True)) as answer, Path(path).open("wb") as file:
-            for chunk in answer.iter_bytes():
-                file.write(chunk)
+        where = f"/v1/checkpoints/{_part(checkpoint_id)}/download"
+        _save(self._api, Call("GET", where), path)
 
     # Datasets
 
@@ -334,6 +333,19 @@ class UnrollClient:
         call = Call("POST", path, json=body, is_repeatable=True)
         return Prediction.of(self._inference.json(call))
 
+    def export(
+        self,
+        name: str,
+        path: str | Path,
+        *,
+        format: str = "onnx",
+        version: str | int | None = None,
+    ) -> None:
+        """Write a network to a file: "onnx", or "safetensors" for its weights and specs."""
+        chosen = _part(str(LATEST if version is None else version))
+        where = f"/v1/models/{_part(name)}/versions/{chosen}/export"
+        _save(self._inference, Call("GET", where, params={"format": format}), path)
+
     # What there is
 
     def cells(self) -> Page[Cell]:
@@ -356,6 +368,13 @@ class UnrollClient:
 
     def _page(self, kind: type[V], path: str, params: Params) -> Page[V]:
         return page_of(kind, self._api.json(Call("GET", path, params=_given(params))))
+
+
+def _save(service: Transport, call: Call, path: str | Path) -> None:
+    """Write an answer to a file, a chunk at a time."""
+    with closing(service.send(call, stream=True)) as answer, Path(path).open("wb") as file:
+        for chunk in answer.iter_bytes():
+            file.write(chunk)
 
 
 def _all(page: Callable[..., Page[V]], **filters: Any) -> Iterator[V]:

@@ -11,6 +11,7 @@ from services.http.auth import require_key
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
+from services.inference.export_router import router as export_router
 from services.inference.oip import router as oip
 from services.inference.oip.infer import Protocol
 from services.inference.oip.views import ERRORS
@@ -40,6 +41,7 @@ def create_app() -> FastAPI:
     app.state.registry = registry
     app.state.protocol = Protocol(registry)
     app.include_router(router, dependencies=[Depends(require_key)], responses=RESPONSES)
+    app.include_router(export_router, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
     app.include_router(oip.health)
     app.include_router(health_router({"registry": registry.check}))
