@@ -27,10 +27,16 @@ class Caller:
     def _page(self, kind: type[V], path: str, params: Params) -> Page[V]:
         return page_of(kind, self._api.json(Call("GET", path, params=_given(params))))
 
-    def _save(self, path: str, to: str | Path, params: Params | None = None) -> None:
-        """Write what is at `path` to a file, a chunk at a time."""
-        call = Call("GET", path, params=_given(params or {}))
-        with closing(self._api.send(call, stream=True)) as answer, Path(to).open("wb") as file:
+    def _save(
+        self,
+        path: str,
+        to: str | Path,
+        params: Params | None = None,
+        service: Transport | None = None,
+    ) -> None:
+        """Write what is at `path` to a file, a chunk at a time; of the API unless told otherwise."""
+        call, service = Call("GET", path, params=_given(params or {})), service or self._api
+        with closing(service.send(call, stream=True)) as answer, Path(to).open("wb") as file:
             for chunk in answer.iter_bytes():
                 file.write(chunk)
 

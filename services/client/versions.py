@@ -1,10 +1,13 @@
-"""Versions of models as methods: publish, point aliases, delete, look inside."""
+"""Versions of models as methods: publish, point aliases, delete, look inside, export."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from services.client.calls import Caller, part
 from services.client.models import Alias, ModelVersion, Trace
 from services.client.transport import Call, creating
+
+LATEST = "latest"
 
 
 class VersionCalls(Caller):
@@ -52,3 +55,16 @@ class VersionCalls(Caller):
         body = {"input": input} | ({} if max_length is None else {"max_length": max_length})
         path = f"/v1/models/{part(name)}{chosen}/trace"
         return Trace.of(self._inference.json(Call("POST", path, json=body, is_repeatable=True)))
+
+    def export(
+        self,
+        name: str,
+        path: str | Path,
+        *,
+        format: Literal["onnx", "safetensors"] = "onnx",
+        version: str | int | None = None,
+    ) -> None:
+        """Write a network to a file: "onnx", or "safetensors" for its weights and specs."""
+        chosen = part(str(LATEST if version is None else version))
+        where = f"/v1/models/{part(name)}/versions/{chosen}/export"
+        self._save(where, path, {"format": format}, self._inference)

@@ -11,6 +11,7 @@ from services.http.auth import require_key
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
+from services.inference.export_router import router as exports
 from services.inference.generation.router import Room
 from services.inference.generation.router import router as generation
 from services.inference.oip import router as oip
@@ -49,7 +50,7 @@ def create_app() -> FastAPI:
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
     app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)
-    for each in (router, generation, traces, sessions):
+    for each in (router, generation, traces, sessions, exports):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     app.state.protocol = Protocol(registry, Sequences(app.state.sessions))
     app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
