@@ -13,6 +13,7 @@ from services.client.commands import (
     datasets,
     demo,
     doctor,
+    export,
     jobs,
     keys,
     predict,
@@ -50,6 +51,7 @@ GROUPS = {
     "datasets": ("Train", datasets.app),
     "checkpoints": ("Train", progress.checkpoints),
     "models": ("Use", catalog.models),
+    "export": ("Use", export.app),
     "keys": ("Operate", keys.app),
 }
 
