@@ -11,7 +11,7 @@ from services.standalone import Standalone
 ROOT = Path(__file__).parents[2]
 TESTED = re.compile(r"^```bash tested\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 DEFAULT_API, DEFAULT_INFERENCE = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
-AT_MOST_S = 120
+AT_MOST_S = 240
 LARGEST_KIB = 100_000  # of a file that is written
 
 

@@ -1,4 +1,4 @@
-"""Commands that write what was trained to files for other programs."""
+"""`unroll export`: what was trained, for other tools; one command for each of them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,11 +7,12 @@ import typer
 
 from services.client.client import UnrollClient
 from services.client.commands.exits import Code, CommandError
+from services.client.commands.jobs import JobId
 from services.client.commands.options import with_config
 from services.client.commands.output import line, note, num_bytes
 from services.client.config import ClientConfig
 
-app = typer.Typer(help="Write trained networks to files: onnx, safetensors.", no_args_is_help=True)
+app = typer.Typer(help="Hand jobs and networks over to other tools.", no_args_is_help=True)
 Which = Annotated[
     str, typer.Argument(metavar="MODEL[@VERSION]", help="A model; without a version, its newest.")
 ]
@@ -30,6 +31,37 @@ def onnx(config: ClientConfig, model: Which, file: To) -> None:
 def safetensors(config: ClientConfig, model: Which, file: To) -> None:
     """Write a network's weights, with its specs and encoding, as safetensors."""
     _export(config, model, file, "safetensors")
+
+
+@app.command()
+@with_config
+def mlflow(
+    config: ClientConfig,
+    job_id: JobId,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="Where to; default: MLFLOW_TRACKING_URI, or what MLflow has.")
+    ] = None,
+    experiment: Annotated[
+        str, typer.Option(help="MLflow's experiment; made if needed.")
+    ] = "unroll",
+) -> None:
+    """Make a job that has ended a run of MLflow's, once; prints the run's id."""
+    try:
+        from services.client.mlflow import MlflowException, export_job
+    except ModuleNotFoundError as missing:
+        message = "MLflow is not installed; `pip install mlflow-skinny` beside unroll."
+        raise CommandError(message, Code.USAGE) from missing
+    with UnrollClient(config=config) as client:
+        job = client.job(job_id)
+        if not job.is_final:
+            raise CommandError(f"{job_id} is {job.status}; wait for its end: `unroll watch`")
+        try:
+            found = export_job(client, job, tracking_uri, experiment)
+        except MlflowException as fault:
+            raise CommandError(f"MLflow refuses: {fault.message}", Code.REFUSED) from fault
+    line(found.run_id)
+    there = "is" if found.is_new else "was already"
+    note(f"{job.name} {there} a run of experiment {experiment!r} in MLflow.")
 
 
 def _export(
