@@ -13,6 +13,7 @@ from services.client.commands import (
     datasets,
     demo,
     doctor,
+    experiments,
     jobs,
     keys,
     predict,
@@ -39,6 +40,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 GROUPS = {
     "datasets": ("Train", datasets.app),
+    "experiments": ("Train", experiments.app),
     "models": ("Use", catalog.models),
     "keys": ("Operate", keys.app),
 }

@@ -168,4 +168,5 @@ def _run(found: Any) -> Run:
         found.value,
         found.test_value,
         None if found.train_s is None else float(found.train_s),
+        found.finished_at,
     )
