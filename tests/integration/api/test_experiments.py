@@ -301,13 +301,15 @@ def test_curves_are_the_mean_over_seeds_with_a_band(client: TestClient) -> None:
     assert curve(metric="val/loss")["step"] == []
 
 
+@pytest.mark.parametrize("most_blocks", [100, 8])
 def test_a_long_curve_is_read_from_its_blocks(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, most_blocks: int
 ) -> None:
     made = create(client, vary={}, seeds=[1, 2])
     for _ in range(2):
         write_curve(claimed(), [float(step % 10) for step in range(1000)])
     monkeypatch.setattr("shared.db.experiments.MOST_READ", 1000)
+    monkeypatch.setattr("shared.db.experiments.MOST_BLOCKS", most_blocks)
 
     answer = client.get(made["urls"]["curves"], params={"metric": "train/loss", "max_points": 4})
 
