@@ -199,8 +199,7 @@ def experiment_view(db: Session, row: ExperimentRow, metric: str | None = None) 
         raise InvalidSpec(f"Use one of {', '.join(row.metrics)}.", param="metric")
     runs = ExperimentStore(db).runs(row, chosen)
     board = leaderboard_of(runs, len(row.arms), higher_is_better=higher_is_better(chosen))
-    states = ExperimentStore(db).states([row.id])[row.id]
-    summary = _summary(row, states, chosen)
+    summary = _summary(row, runs, chosen)  # of one reading: else a job may end between two
     labels = [arm["label"] for arm in row.arms]
     return ExperimentView(
         **summary,

@@ -13,6 +13,7 @@ from services.client.commands import (
     datasets,
     demo,
     doctor,
+    experiments,
     export,
     jobs,
     keys,
@@ -52,6 +53,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 GROUPS = {
     "datasets": ("Train", datasets.app),
     "checkpoints": ("Train", progress.checkpoints),
+    "experiments": ("Train", experiments.app),
     "models": ("Use", catalog.models),
     "export": ("Use", export.app),
     "keys": ("Operate", keys.app),

@@ -30,6 +30,7 @@ from services.client.errors import (
     UnrollError,
 )
 from services.client.events import EventStream
+from services.client.experiments import ExperimentCalls
 from services.client.keys import KeyCalls
 from services.client.models import (
     Alias,
@@ -38,6 +39,10 @@ from services.client.models import (
     Dataset,
     DryRun,
     Event,
+    Experiment,
+    ExperimentCurves,
+    ExperimentPlan,
+    ExperimentSummary,
     Job,
     Key,
     Metrics,
@@ -67,6 +72,10 @@ __all__ = [
     "Dataset",
     "DryRun",
     "Event",
+    "Experiment",
+    "ExperimentCurves",
+    "ExperimentPlan",
+    "ExperimentSummary",
     "Forbidden",
     "Invalid",
     "Job",
@@ -99,7 +108,7 @@ UPLOAD_READ_S = 600.0  # the whole file is read and encoded before the answer
 FIRST_POLL_S, LONGEST_POLL_S = 0.2, 2.0
 
 
-class UnrollClient(ProgressCalls, KeyCalls, VersionCalls):
+class UnrollClient(ProgressCalls, KeyCalls, VersionCalls, ExperimentCalls):
     """Both services, by their URLs; without arguments, those that `load_config` finds.
 
     Close it, or use it as a context manager. Every method may raise `ApiError` (one subclass for each
@@ -175,12 +184,14 @@ class UnrollClient(ProgressCalls, KeyCalls, VersionCalls):
         cell: str | None = None,
         name_contains: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        experiment: str | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> Page[Job]:
         """One page, newest first; no `status` = every status."""
         params: dict[str, Any] = {"status": list(status), "dataset": dataset, "cell": cell}
         params |= {"name_contains": name_contains, "limit": limit, "after": after}
+        params |= {"experiment": experiment}
         params |= {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
         return self._page(Job, "/v1/jobs", params)
 

@@ -1,5 +1,6 @@
 """Every query about experiments. Callers own the transaction; nothing here commits."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,13 +24,15 @@ POINTS = """
     WHERE jobs.experiment_id = :experiment_id
       AND metrics.value NOT IN ('NaN', 'Infinity', '-Infinity')
 """
-# Of a long curve, what each 128 steps reached at least and at most.
+# Of a long curve, what each 128 steps reached at least and at most; of a very long one, some of these,
+# each a probe of the primary key.
 BLOCKS = """
     SELECT jobs.arm, blocks.job_id, greatest(min_step, max_step) AS step,
            CAST(NULL AS float8) AS epoch, (min_value + max_value) / 2 AS value,
            min_value AS low, max_value AS high
     FROM jobs JOIN metric_blocks AS blocks ON blocks.job_id = jobs.id AND blocks.name = :name
     WHERE jobs.experiment_id = :experiment_id AND min_value IS NOT NULL
+      AND blocks.block = ANY (ARRAY(SELECT generate_series(0, CAST(:last AS int8), :stride)))
 """
 CURVES = """
     WITH points AS MATERIALIZED ({points}),
@@ -46,12 +49,14 @@ CURVES = """
            max(high) AS high, coalesce(stddev_samp(value), 0) AS std, count(*) AS num_jobs
     FROM by_job GROUP BY arm, bucket ORDER BY arm, bucket
 """
-NUM_POINTS = text("""
-    SELECT coalesce(sum(num), 0)
+EXTENT = text("""
+    SELECT coalesce(sum(num), 0) AS num_points, count(*) AS num_blocks,
+           coalesce(max(block), 0) AS last
     FROM jobs JOIN metric_blocks AS blocks ON blocks.job_id = jobs.id AND blocks.name = :name
     WHERE jobs.experiment_id = :experiment_id
 """)
-MOST_READ = 300_000  # points that are read one by one; past that, their blocks are
+MOST_READ = 100_000  # points that are read one by one; past that, their blocks are
+MOST_BLOCKS = 100_000  # that are read one by one; past that, every second, third ... is
 
 
 class ExperimentStore:
@@ -138,10 +143,13 @@ class ExperimentStore:
 
     def curves(self, row: ExperimentRow, name: str, num_buckets: int) -> Sequence[Any]:
         """By arm and bucket of steps: the last step, mean, extremes and spread over the seeds."""
-        wanted = {"experiment_id": row.id, "name": name}
-        is_long = self.db.scalars(NUM_POINTS, wanted).one() > MOST_READ
-        query = text(CURVES.format(points=BLOCKS if is_long else POINTS))
-        return self.db.execute(query, {**wanted, "num_buckets": num_buckets}).all()
+        wanted = {"experiment_id": row.id, "name": name, "num_buckets": num_buckets}
+        extent = self.db.execute(EXTENT, wanted).one()
+        if extent.num_points <= MOST_READ:
+            return self.db.execute(text(CURVES.format(points=POINTS)), wanted).all()
+        stride = math.ceil(extent.num_blocks / MOST_BLOCKS)
+        query = text(CURVES.format(points=BLOCKS))
+        return self.db.execute(query, {**wanted, "last": extent.last, "stride": stride}).all()
 
 
 STATE = (
@@ -168,4 +176,5 @@ def _run(found: Any) -> Run:
         found.value,
         found.test_value,
         None if found.train_s is None else float(found.train_s),
+        found.finished_at,
     )

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from shared.jobs.states import FINAL, JobStatus
@@ -33,6 +34,7 @@ class Run:
     test_value: float | None = None
     """The test metric of the same checkpoint."""
     train_s: float | None = None
+    finished_at: datetime | None = None
 
     @property
     def counts(self) -> bool:

@@ -32,6 +32,10 @@ def test_the_readme_uploads_a_dataset(shown: list[str]) -> None:
 
 
 def test_the_readme_does_the_same_from_a_shell(shown: list[str]) -> None:
-    assert len(shown) == 5
     assert "surnames" in shown[4]
     assert re.search(r"\b(up|down)\b", shown[4])
+
+
+def test_the_readme_compares_cells(shown: list[str]) -> None:
+    assert len(shown) == 6
+    assert {row.split("\t")[1] for row in shown[5].splitlines()} == {"ARM", "lstm", "gru", "mingru"}

@@ -32,6 +32,7 @@ def jobs(
     cell: Annotated[str | None, typer.Option(help="Only with this cell.")] = None,
     name: Annotated[str | None, typer.Option(help="Only with this in the name.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="Only with key=value.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only of this experiment.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Every one, page after page.")] = False,
     as_json: Json = False,
@@ -39,6 +40,7 @@ def jobs(
     """List jobs, newest first."""
     filters: dict[str, Any] = {"status": status or (), "dataset": dataset, "cell": cell}
     filters |= {"name_contains": name, "metadata": pairs(metadata or (), "--metadata")}
+    filters |= {"experiment": experiment}
     with UnrollClient(config=config) as client:
         if all_:
             found = list(client.jobs(**filters))

@@ -8,7 +8,9 @@ from scipy import stats
 from sqlalchemy import update
 
 from shared.db.engine import transaction
-from shared.db.tables import JobRow
+from shared.db.experiments import ExperimentStore
+from shared.db.tables import ExperimentRow, JobRow
+from shared.jobs.leaderboard import Run
 from shared.jobs.states import JobStatus
 from tests.integration.api.client import error_of
 from tests.integration.seeding import (
@@ -299,13 +301,15 @@ def test_curves_are_the_mean_over_seeds_with_a_band(client: TestClient) -> None:
     assert curve(metric="val/loss")["step"] == []
 
 
+@pytest.mark.parametrize("most_blocks", [100, 8])
 def test_a_long_curve_is_read_from_its_blocks(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, most_blocks: int
 ) -> None:
     made = create(client, vary={}, seeds=[1, 2])
     for _ in range(2):
         write_curve(claimed(), [float(step % 10) for step in range(1000)])
     monkeypatch.setattr("shared.db.experiments.MOST_READ", 1000)
+    monkeypatch.setattr("shared.db.experiments.MOST_BLOCKS", most_blocks)
 
     answer = client.get(made["urls"]["curves"], params={"metric": "train/loss", "max_points": 4})
 
@@ -324,3 +328,23 @@ def test_the_dataset_may_go_and_the_experiment_stays(client: TestClient) -> None
     assert client.delete("/v1/datasets/mine").status_code == 204
     assert look(client, made)["dataset"] == "mine"
     error_of(client.post(f"{made['urls']['self']}/seeds", json={"seeds": [9]}), 409)
+
+
+def test_a_job_that_ends_during_a_look_is_part_of_all_of_it_or_of_nothing(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create(client, vary={}, seeds=[1, 2])
+    train(0.8)
+    last = claimed()
+    read = ExperimentStore.runs
+
+    def read_and_wait(store: ExperimentStore, row: ExperimentRow, metric: str) -> list[Run]:
+        found = read(store, row, metric)
+        settle(last, JobStatus.SUCCEEDED, "succeeded")
+        return found
+
+    monkeypatch.setattr(ExperimentStore, "runs", read_and_wait)
+    found = look(client, made)
+
+    assert (found["status"], found["progress"]["ended"]) == ("running", 1)
+    assert found["leaderboard"][0]["n"] == 1
