@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from shared.db.engine import transaction
+from shared.db.seed import ensure_builtin
 from tests.browser import building
 from tests.browser.conftest import FLAGS, NO_SWEEPS_S, find_browser
 from tests.browser.serving import ServedApi
@@ -48,10 +50,36 @@ def fill() -> str:
     return running
 
 
-def shoot(browser: Browser, url: str, path: Path, theme: str = "light") -> None:
+def compare() -> str:
+    """The address of three jobs side by side."""
+    ids = []
+    for place, cell in enumerate(("lstm", "gru", "elman")):
+        job_id = building.a_running_job(f"surnames-{cell}", network={"cell": cell})
+        worse = 1 + place / 8
+        points = [(epoch * 60, building.val_loss(epoch) * worse) for epoch in range(1, EPOCH + 1)]
+        building.add_points(job_id, "val/loss", points)
+        ids.append(job_id)
+    return f"/compare?ids={','.join(ids)}"
+
+
+def pages() -> dict[str, tuple[str, str]]:
+    """Of each picture, the address and what has to be there before it is taken."""
+    with transaction() as db:
+        ensure_builtin(db, "surnames")
+        dates = ensure_builtin(db, "dates").id
+    running, ready = fill(), "html[data-ready]"
+    return {
+        "dashboard": (f"/jobs/{running}?s=0.6", ready),
+        "new-job": ("/jobs/new?from=example:names", "html[data-preview=drawn]"),
+        "dataset": (f"/datasets/{dates}", ready),
+        "compare": (compare(), ready),
+    }
+
+
+def shoot(browser: Browser, url: str, path: Path, mark: str, theme: str = "light") -> None:
     page = browser.new_page(viewport=VIEW, color_scheme=theme)
     page.goto(url)
-    page.locator("html[data-ready]").wait_for()
+    page.locator(mark).wait_for()
     page.screenshot(path=path)
     page.close()
 
@@ -60,8 +88,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with served() as api, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        running = fill()
-        shoot(browser, f"{api.url}/jobs/{running}?s=0.6", folder / "dashboard.png")
+        for name, (address, mark) in pages().items():
+            shoot(browser, api.url + address, folder / f"{name}.png", mark)
         browser.close()
 
 

@@ -50,4 +50,4 @@ document.addEventListener("submit", (event) => {
 });
 keepTimes();
 wireCopy();
-if (!live) document.documentElement.dataset.ready = "";
+if (!byId("connection")) document.documentElement.dataset.ready = ""; // else the first answer says so

@@ -184,22 +184,23 @@ def _alignment(row: DatasetRow) -> str | None:
 
 
 def _counted(statistics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Plain numbers that the statistics hold, one level deep."""
-    for name in ("missing", "duplicates"):
-        found = statistics.get(name)
-        fields = found if isinstance(found, dict) else {"": found}
-        said = [
-            f"{key} {words.number(value)}".strip().replace("_", " ")
-            for key, value in fields.items()
-            if isinstance(value, int | float)
-        ]
+    """What was left out, and what occurs twice; nothing where nothing is."""
+    missing = statistics.get("missing") or {}
+    duplicates = statistics.get("duplicates") or {}
+    groups = {
+        "Left out": missing,
+        "Twice in": duplicates.get("within") or {},
+        "Shared by": duplicates.get("across") or {},
+    }
+    for label, counts in groups.items():
+        said = [f"{name.replace('_', ' ')} {words.number(n)}" for name, n in counts.items() if n]
         if said:
-            yield name.capitalize(), " · ".join(said)
+            yield label, " · ".join(said)
 
 
 def _histogram(statistics: Mapping[str, Any]) -> list[Bin]:
-    """Bins of `{"edges": [n + 1], "counts": [n]}`, where the statistics have them."""
-    found = (statistics.get("lengths") or {}).get("histogram") or {}
+    """Bins from one edge up to, and without, the next."""
+    found = statistics.get("lengths") or {}
     counts, edges = found.get("counts") or [], found.get("edges") or []
     largest = max(counts, default=0)
     if not largest:
@@ -209,9 +210,10 @@ def _histogram(statistics: Mapping[str, Any]) -> list[Bin]:
 
 
 def vocabulary(row: DatasetRow, statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Symbols as they can be seen, each with how often it occurs where that was counted."""
     symbols = row.encoding.get("input", {}).get("symbols") or ()
-    found = (statistics.get("vocabulary") or {}).get("most_frequent") or {}
-    counts = found if isinstance(found, dict) else dict(found)
+    frequent = (statistics.get("vocabulary") or {}).get("most_frequent") or ()
+    counts = {each["symbol"]: each["count"] for each in frequent}
     return [(visible(each), _said(each, counts)) for each in symbols]
 
 

@@ -86,8 +86,10 @@ def typed(value: Any) -> str:
         return str(value)
     if value and isinstance(value[0], list):
         return "\n".join(", ".join(_short(v) for v in row) for row in value)
-    words = [v if isinstance(v, str) else _short(v) for v in value]
-    return (" " if value and isinstance(value[0], str) else ", ").join(words)
+    if value and isinstance(value[0], str):
+        is_plain = all(symbol.split() == [symbol] for symbol in value)
+        return " ".join(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    return ", ".join(map(_short, value))
 
 
 def _short(value: Any) -> str:

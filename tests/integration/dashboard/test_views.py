@@ -1,5 +1,6 @@
 """What pages say, without a page: the same job as code, drawings, words, documents."""
 
+import base64
 import json
 import shlex
 from typing import Any
@@ -8,9 +9,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.client.commands.spec import spec_of
-from services.dashboard.views import network, snippets, words
+from services.dashboard.views import datasets, gates, network, raw, snippets, words
 from services.dashboard.views.curves import first_charts, group
+from shared.db.tables import DatasetRow
+from shared.jobs.errors import InvalidSpec
 from shared.jobs.spec import JobSpec
+from tests.browser.tracing import traced
 
 SPECS: list[dict[str, Any]] = [
     {"dataset": "surnames", "network": {"cell": "lstm"}},
@@ -207,3 +211,80 @@ def test_the_api_page_has_every_route_parameter_and_model() -> None:
     for name, schema in openapi["components"]["schemas"].items():
         assert f'id="model-{name}"' in page
         assert all(f"<code>{field}</code>" in page for field in schema.get("properties", {}))
+
+
+def test_statistics_are_drawn_where_they_are_there() -> None:
+    statistics = {
+        "lengths": {"edges": [1, 3, 5], "counts": [10, 5]},
+        "vocabulary": {"size": 3, "most_frequent": [{"symbol": " ", "count": 7}]},
+        "missing": {"longer_than_max_length": 2, "between_splits": 0},
+        "duplicates": {"within": {"train": 0}, "across": {"train_test": 312}},
+    }
+    row = DatasetRow(
+        id="ds_1",
+        name="names",
+        source="upload",
+        format="csv",
+        bytes=2048,
+        sha256="00",
+        options={},
+        encoding={"input": {"kind": "tokens", "tokens": "char", "symbols": ["<unk>", " ", "a"]}},
+        schema={"input": {"kind": "tokens"}, "target": {"kind": "class", "size": 2}},
+        splits={"test": 1, "train": 14},
+        lengths={},
+        mappings=["many_to_one"],
+        about={"class_balance": {"x": 5, "y": 10}},
+    )
+    plain = datasets.dataset_page(row)
+    row.statistics, row.warnings = statistics, ["312 items are in train and test"]
+    full = datasets.dataset_page(row)
+
+    assert (plain.histogram, plain.warnings) == ([], [])
+    assert [(each.low, each.high, each.share) for each in full.histogram] == [
+        ("1", "3", 1.0),
+        ("3", "5", 0.5),
+    ]
+    assert full.vocabulary == [("<unk>", "<unk>"), ("␣", "' ': 7"), ("a", "a")]
+    facts = dict(full.facts)
+    assert facts["Left out"] == "longer than max length 2"
+    assert facts["Shared by"] == "train test 312"
+    assert "Twice in" not in facts
+    assert [each.label for each in full.classes] == ["y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "value"),
+    [
+        ({"kind": "tokens", "tokens": "char"}, "[1]", "[1]"),
+        ({"kind": "tokens", "tokens": "list"}, "C E  G", ["C", "E", "G"]),
+        ({"kind": "tokens", "tokens": "list"}, '["a b"]', ["a b"]),
+        ({"kind": "numeric", "size": 1}, "1, 2.5\n3", [1, 2.5, 3]),
+        ({"kind": "numeric", "size": 2}, "1;2\n\n3\t4", [[1, 2], [3, 4]]),
+        ({"kind": "numeric", "size": 2}, "[[1, 2]]", [[1, 2]]),
+        ({"kind": "vector", "size": 3}, "1 2 3", [1, 2, 3]),
+        ({"kind": "category"}, "7", "7"),
+    ],
+)
+def test_what_is_typed_is_read_as_the_model_takes_it(
+    part: dict[str, Any], text: str, value: Any
+) -> None:
+    assert raw.parse(part, text) == value
+    assert raw.parse(part, raw.typed(value)) == value
+    assert raw.hint(part)
+
+
+def test_what_is_no_number_is_named_with_its_line() -> None:
+    with pytest.raises(InvalidSpec, match=r"Line 2: 'x' is no number"):
+        raw.parse({"kind": "numeric", "size": 2}, "1, 2\n3, x")
+
+
+def test_gates_come_as_one_byte_a_value_with_the_chosen_unit_in_view() -> None:
+    view = gates.trace_view(traced(None, "", {"input": "abcd"}), "", "", 3, "mean size")
+    gate = view.maps[0]
+    rows = [int(unit) for unit in view.order.split(",")]
+
+    assert len(base64.b64decode(gate.data)) == 4 * 8
+    assert (rows[gate.row], view.show, view.chosen) == (3, "c", "network.1.backward")
+    assert [each.symbol for each in view.strip] == list("abcd")
+    assert view.half_life == "1.5 steps (median of all units: 2.1 steps)"
+    assert 3 not in [unit for unit, _ in view.alike]

@@ -1,0 +1,62 @@
+"""From a file of one's own to a model in use, through the pages alone, with everything real."""
+
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from services.standalone import Standalone
+
+CSV = "name,place\n" + "".join(f"{'ab'[n % 2] * (n % 5 + 2)},{'xy'[n % 2]}\n" for n in range(80))
+TRAINED_MS = 60_000
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def submit(page: Page, cell: str) -> None:
+    """Ask for a small job on the dataset that the form has, and come to its page."""
+    page.locator("html[data-preview=drawn]").wait_for()
+    page.get_by_label("Name", exact=True).first.fill(f"people-{cell}")
+    page.get_by_label("Hidden units").fill("8")
+    page.get_by_label("Epochs", exact=True).fill("2")
+    page.get_by_role("radio", name=cell, exact=True).check()
+    press(page, "Submit 1 job")
+    page.locator("#job").wait_for()
+
+
+def test_a_person_goes_from_a_csv_to_a_model_in_use_by_the_pages_alone(
+    browser: Browser, stack: Standalone
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{stack.api_url}/datasets")
+    file = {"name": "people.csv", "mimeType": "text/csv", "buffer": CSV.encode()}
+    page.get_by_label("File", exact=True).set_input_files(file)
+    page.get_by_label("Input column or columns").fill("name")
+    page.get_by_label("Target column").fill("place")
+    press(page, "Upload")
+    page.get_by_role("link", name="New job with it").click()
+    submit(page, "gru")
+    pill = page.locator("h1 + .pill")
+    expect(pill).to_contain_text("succeeded", timeout=TRAINED_MS)
+    expect(page.get_by_role("img", name=re.compile("Line chart of loss"))).to_be_visible()
+
+    page.get_by_role("link", name="Clone").click()
+    submit(page, "elman")
+    expect(pill).to_contain_text("succeeded", timeout=TRAINED_MS)
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    for cell in ("gru", "elman"):
+        page.get_by_label(f"Select people-{cell}").check()
+    page.get_by_role("link", name="Compare").click()
+    differ = page.get_by_role("region", name=re.compile("What differs"))
+    expect(differ.first).to_contain_text("network.cell.type")
+    expect(page.locator("#overlay canvas")).to_be_visible()
+
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("link", name="people-gru").click()
+    page.get_by_label("Input", exact=True).fill("ababa")
+    press(page, "Run")
+    answer = page.locator("#answer")
+    expect(answer.get_by_role("region", name="Classes")).to_contain_text("%", timeout=20_000)
+    expect(answer.locator(".large")).to_have_text(re.compile("^[xy]$"))
+    page.close()
