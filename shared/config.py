@@ -1,11 +1,16 @@
 """What the operator chose, read from `UNROLL_*` environment variables; imports nothing of ours."""
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SOURCE = re.compile(
+    r"https|https://[A-Za-z0-9.-]+(/[^,]*)?|s3|s3://[A-Za-z0-9._-]+(/[^,]*)?|file:///[^,]+"
+)
 
 
 class Settings(BaseSettings):
@@ -32,6 +37,10 @@ class Settings(BaseSettings):
     """Largest job spec."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**20
     """Largest dataset upload."""
+    dataset_sources: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated: `https`, `https://host`, `s3://bucket/folder`, `file:///folder`; empty = no URL."""
+    dataset_fetch_s: Annotated[float, Field(gt=0)] = 300.0
+    """Longest time to read one dataset from its URL."""
     rate_limit_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
     """Requests a second of one key, or of one address without a key; 0 = any number."""
     rate_limit_burst: Annotated[int, Field(ge=1)] = 500
@@ -78,11 +87,21 @@ class Settings(BaseSettings):
     log_json: bool = True
     """JSON lines; false = for people."""
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("dataset_sources")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _check_sources(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not SOURCE.fullmatch(entry):
+                raise ValueError(
+                    f"{entry!r} is no source: use https, https://host, s3, s3://bucket/folder or file:///folder"
+                )
+        return entries
+
+    @field_validator("api_keys", "dataset_sources", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
+            return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
 

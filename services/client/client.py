@@ -4,9 +4,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -297,6 +298,24 @@ class UnrollClient(ProgressCalls, KeyCalls, VersionCalls, ExperimentCalls):
                 idempotency_key=idempotency_key,
             )
             return Dataset.of(self._api.json(call))
+
+    def add_url(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        format: str = "auto",
+        options: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Dataset:
+        """Have the service read a file from a URL that its operator allows (default name: as above)."""
+        chosen = name or PurePosixPath(unquote(urlsplit(url).path)).stem
+        body = {"url": url, "name": chosen, "format": format, "options": dict(options or {})}
+        read_s = max(self.config.timeout_s, UPLOAD_READ_S)
+        call = creating(
+            "/v1/datasets", json=body, read_timeout_s=read_s, idempotency_key=idempotency_key
+        )
+        return Dataset.of(self._api.json(call))
 
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset that no waiting or running job needs."""

@@ -156,6 +156,10 @@ class Dataset(View):
     """`input` and `target`: kind, and size or vocabulary_size."""
     lengths: dict[str, Any]
     mappings: list[str]
+    statistics: dict[str, Any] = {}
+    """Lengths, vocabulary, class balance, features, missing and duplicates."""
+    warnings: list[str] = []
+    """What in it should worry a person."""
     created_at: datetime
 
 

@@ -33,7 +33,8 @@ class BodyMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, limit = Headers(scope=scope), self._limit(scope["path"])
+        headers = Headers(scope=scope)
+        limit = self._limit(scope["path"], is_held=is_json(headers))
         encoding = headers.get("content-encoding", "").lower()
         declared = headers.get("content-length", "0")
         if encoding not in (*PLAIN, *PACKED):
@@ -44,9 +45,11 @@ class BodyMiddleware:
             body = Body(receive, limit, is_packed=encoding in PACKED, is_json=is_json(headers))
             await self.app(scope, body.receive, send)
 
-    def _limit(self, path: str) -> int:
-        limit: int = getattr(get_settings(), self.limits.get(path, "max_body_bytes"))
-        return limit
+    def _limit(self, path: str, *, is_held: bool) -> int:
+        """JSON is held in memory, so that larger limits are for other bodies."""
+        settings = get_settings()
+        limit: int = getattr(settings, self.limits.get(path, "max_body_bytes"))
+        return min(limit, settings.max_body_bytes) if is_held else limit
 
 
 class Body:

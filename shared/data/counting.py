@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.ragged import Array
-from shared.data.spool import CHUNK, Column, Spool
+from shared.data.spool import CHUNK, Column, Indices, Spool
 
 Codes = NDArray[np.int8]  # of each record: the number of its split, -1 for none
 Counts = NDArray[np.int64]  # [3, K]
@@ -40,7 +40,7 @@ def count(steps: Steps, size: int) -> Counts:
     return counts.reshape(3, size)
 
 
-def first_with(column: Column, wanted: NDArray[np.int64]) -> dict[int, int]:
+def first_with(column: Column, wanted: Indices) -> dict[int, int]:
     """Of each wanted value, the first record that has it."""
     found: dict[int, int] = {}
     for first, rows in column.scan():

@@ -237,7 +237,7 @@ class Intake:
         self.where = Places()
         self.splits = array("b")  # numbers of SPLIT_NAMES; empty when records name none
         self.groups = array("q")  # of equal groups equal numbers; empty when records name none
-        self.prints = array("Q")  # 62 bits of a hash of input and target, and room for two more
+        self.prints = Spool()  # uint64[1]: 62 bits of a hash of input and target, and two of 0
         self.windows: list[tuple[int, int]] = []  # the source rows of the first two windows
         self.num_too_long = 0
         self.shortest = 0  # steps of the shortest input that was too long
@@ -272,7 +272,8 @@ class Intake:
         if target is not None:
             print_.update(b"\0" + self.targets.put(target))
         if not self._stream:
-            self.prints.append(int.from_bytes(print_.digest(), "little") & ~3)
+            number = int.from_bytes(print_.digest(), "little") & ~3
+            self.prints.append(np.array([number], dtype=np.uint64))
         self.where.append(entry.where)
         if split is not None:
             self.splits.append(split)

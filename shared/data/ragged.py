@@ -47,7 +47,7 @@ class Ragged:
         return Ragged(self.values, self.offsets[[0, -1]])
 
 
-def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     """Where each of N lengths starts when laid end to end, and the total: int64[N + 1]."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -33,7 +33,9 @@ def split_sizes(total: int, shares: Shares) -> tuple[int, int, int]:
 def by_name(splits: Sequence[int]) -> Assignment:
     """As the records say, by numbers of SPLITS; raises InvalidDataset when none is for training."""
     given = np.asarray(splits, dtype=np.int8)
-    assignment = {name: np.flatnonzero(given == code) for code, name in enumerate(SPLITS)}
+    assignment: Assignment = {
+        name: np.flatnonzero(given == code) for code, name in enumerate(SPLITS)
+    }
     if len(assignment["train"]) == 0:
         raise invalid("file", "split", "no record is for training: give some the split train")
     return assignment
@@ -44,7 +46,7 @@ def shuffled(total: int, options: DatasetOptions, labels: Sequence[Column]) -> A
 
     With fewer records than splits and labels need, val or test may stay empty.
     """
-    order = np.random.default_rng(options.seed).permutation(total)
+    order = np.random.default_rng(options.seed).permutation(total).astype(np.int32)
     is_first = _first_of_each(order, labels)
     num_first = int(is_first.sum())
     train, val, test = split_sizes(total, options.split)

@@ -20,7 +20,9 @@ IN_MEMORY_BYTES = 8 * 2**20  # what a spool holds before it goes to disk
 LARGEST_BYTES = 4 * 2**30  # of one spool: a few bytes of a packed file can claim terabytes
 CHUNK = 2**19  # numbers or symbols that are looked at together
 
-Indices = NDArray[np.int64]
+LOOKED_AT = 2**16  # sequences that are looked at together, at the most
+
+Indices = NDArray[np.integer]
 
 
 class Spool:
@@ -70,10 +72,13 @@ class Spool:
 
     @property
     def lengths(self) -> Indices:
+        """Steps of each sequence, int32[N]."""
         if self._ends is None:
-            return np.full(self._num, self._length, dtype=np.int64)
+            return np.full(self._num, self._length, dtype=np.int32)
         ends: Indices = np.frombuffer(self._ends, dtype=np.int64)
-        return ends[1:] - ends[:-1]
+        lengths = np.empty(self._num, dtype=np.int32)
+        np.subtract(ends[1:], ends[:-1], out=lengths, casting="same_kind")
+        return lengths
 
     def steps(self, start: int, end: int) -> Array:
         """The steps [start, end) of all sequences laid end to end."""
@@ -100,7 +105,9 @@ class Spool:
 
     def _bounds(self, indices: Indices) -> tuple[Indices, Indices]:
         if self._ends is None:
-            return indices * self._length, np.full(len(indices), self._length, dtype=np.int64)
+            return indices.astype(np.int64) * self._length, np.full(
+                len(indices), self._length, dtype=np.int64
+            )
         ends = np.frombuffer(self._ends, dtype=np.int64)
         starts = ends[indices]
         return starts, ends[indices + 1] - starts
@@ -144,13 +151,13 @@ class Column:
 
 
 def cut(sizes: Indices, budget: int) -> Iterator[tuple[int, int]]:
-    """Runs [first, last) of items that together stay within `budget`, or of a single larger one."""
-    totals = np.cumsum(sizes)
-    first, done = 0, 0
-    while first < len(totals):
-        last = max(int(np.searchsorted(totals, done + budget, side="right")), first + 1)
+    """Runs [first, last) of at most LOOKED_AT items that together stay within `budget`; or of one."""
+    first = 0
+    while first < len(sizes):
+        totals = np.cumsum(sizes[first : first + LOOKED_AT], dtype=np.int64)
+        last = first + max(int(np.searchsorted(totals, budget, side="right")), 1)
         yield first, last
-        first, done = last, int(totals[last - 1])
+        first = last
 
 
 class Places:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.data.counting import Codes, Counts
 from shared.data.encoding import ClassTarget, Encoding, TagsTarget, TextTarget
 from shared.data.parts import CategoryInput, NumericInput, TokenInput, VectorInput
 from shared.data.scaling import Moments
-from shared.data.spool import Indices
+from shared.data.spool import LOOKED_AT, Indices, Spool
 from shared.data.table import SPLITS
 
 MOST_FREQUENT = 50  # symbols and labels that are listed
@@ -36,7 +36,7 @@ class Observed:
     target_counts: Counts | None = None
     input_moments: Moments | None = None
     target_moments: Moments | None = None
-    prints: array[int] | None = None  # of each record; the two lowest bits are 0
+    prints: Spool | None = None  # uint64 of each record, the two lowest bits 0
     codes: Codes | None = None  # of each record: its split, -1 for none
     num_too_long: int = 0
 
@@ -118,22 +118,47 @@ def _duplicates(observed: Observed) -> dict[str, dict[str, int]] | None:
     """
     if observed.prints is None or observed.codes is None:
         return None
-    codes, keys = observed.codes, np.frombuffer(observed.prints, dtype=np.uint64)
-    keys = keys[codes >= 0] | codes[codes >= 0].astype(np.uint64)
-    keys.sort()
-    keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    code = (keys & np.uint64(3)).astype(np.int64)
-    totals, different = (np.bincount(c, minlength=3) for c in (codes[codes >= 0], code))
-    prints = keys >> np.uint64(2)
-    starts = np.flatnonzero(np.append(True, prints[1:] != prints[:-1]))
-    masks = np.bitwise_or.reduceat(1 << code, starts)
+    keys = _keys(observed.prints, observed.codes)
+    different, shared = np.zeros(3, dtype=np.int64), np.zeros(8, dtype=np.int64)
+    for part in _whole_runs(keys):
+        found = np.unique(part)
+        code = (found & np.uint64(3)).astype(np.int64)
+        prints = found >> np.uint64(2)
+        starts = np.flatnonzero(np.append(True, prints[1:] != prints[:-1]))
+        different += np.bincount(code, minlength=3)
+        shared += np.bincount(np.bitwise_or.reduceat(1 << code, starts), minlength=8)
+    totals = np.bincount(observed.codes[observed.codes >= 0], minlength=3)
+    masks = np.arange(8)
     return {
         "within": dict(zip(SPLITS, (totals - different).tolist(), strict=True)),
         "across": {
-            f"{SPLITS[a]}_{SPLITS[b]}": int(((masks >> a) & (masks >> b) & 1).sum())
+            f"{SPLITS[a]}_{SPLITS[b]}": int(shared[(masks >> a) & (masks >> b) & 1 == 1].sum())
             for a, b in combinations(range(3), 2)
         },
     }
+
+
+def _keys(prints: Spool, codes: Codes) -> NDArray[np.uint64]:
+    """The prints of records that are in a split, its number in their lowest bits; sorted."""
+    keys = np.empty(int((codes >= 0).sum()), dtype=np.uint64)
+    end = 0
+    for first, rows in prints.scan():
+        code = codes[first : first + len(rows)]
+        found = rows.values[code >= 0] | code[code >= 0].astype(np.uint64)
+        keys[end : end + len(found)] = found
+        end += len(found)
+    keys.sort()
+    return keys
+
+
+def _whole_runs(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
+    """Sorted keys in parts that end between two prints, never within the keys of one."""
+    start = 0
+    while start < len(keys):
+        last = keys[min(start + LOOKED_AT, len(keys)) - 1] | np.uint64(3)
+        end = int(np.searchsorted(keys, last, side="right"))
+        yield keys[start:end]
+        start = end
 
 
 def warnings_of(

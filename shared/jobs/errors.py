@@ -179,6 +179,15 @@ class TooManyQueued(Fact):
         )
 
 
+class TooManyFetches(TooManyQueued):
+    """As many files as may be read at once are being read from their URLs."""
+
+    code = "too_many_fetches"
+
+    def __init__(self, cap: int) -> None:
+        Fact.__init__(self, f"{cap} files are being read from URLs already. Try again shortly.")
+
+
 class NameTaken(Conflict):
     code = "name_taken"
 

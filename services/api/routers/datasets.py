@@ -3,13 +3,20 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
-from pydantic import StringConstraints
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from services.api.parameters import PageOfDatasets
-from services.api.uploads import Upload, parse_options, store_upload
+from services.api.sources import described, filename_of, opened
+from services.api.uploads import Answer, Upload, parse_options, store_upload
 from services.api.views import DatasetView, ListView, dataset_view, list_of
 from services.http.auth import Owner
-from services.http.errors import CONFLICT, NOT_FOUND
+from services.http.bodies import is_json
+from services.http.errors import CONFLICT, NOT_FOUND, TOO_MANY
+from shared.data.options import DatasetOptions
 from shared.data.table import DatasetTable
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
@@ -19,6 +26,8 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 DatasetName = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,127}$")
 ]
+Format = Literal["auto", "jsonl", "csv", "text", "npz", "parquet"]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
 SAME: dict[int | str, dict[str, Any]] = {
     200: {"description": "Yours already, from the same bytes and options, whatever its name"}
 }
@@ -33,19 +42,81 @@ def list_datasets(page: PageOfDatasets) -> ListView[DatasetView]:
     return list_of(views, "id", has_more=found.has_more)
 
 
-@router.post("", status_code=201, responses={**SAME, **CONFLICT})
+class DatasetOfUrl(BaseModel):
+    """A dataset to be read from a URL that the operator allows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[
+        str, StringConstraints(max_length=2000, pattern=r"^[a-z0-9]+://[^\s\\\x00-\x1f]+$")
+    ]
+    name: DatasetName
+    format: Format = "auto"
+    options: DatasetOptions = DatasetOptions()
+
+
+class JsonRoute(APIRoute):
+    """A route for JSON bodies, beside one of the same path for forms."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and not is_json(Headers(scope=scope)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def fetch_dataset(
+    owner: Owner,
+    response: Response,
+    wanted: DatasetOfUrl,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """The same from a URL: `{"url", "name", "format", "options"}`."""
+    with opened(wanted.url) as file:
+        about = {"url": described(wanted.url)}
+        upload = Upload(
+            file, filename_of(wanted.url), wanted.name, wanted.format, wanted.options, about
+        )
+        return _answered(store_upload(upload, owner, idempotency_key), response)
+
+
+router.add_api_route(
+    "",
+    fetch_dataset,
+    methods=["POST"],
+    status_code=201,
+    route_class_override=JsonRoute,
+    include_in_schema=False,  # described with the form below: both are one operation
+)
+
+
+def _described_body() -> dict[str, Any]:
+    """The JSON body for the OpenAPI, with the options in place: nothing else refers to them."""
+    schema = DatasetOfUrl.model_json_schema()
+    schema["properties"]["options"] = schema.pop("$defs")["DatasetOptions"]
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
+@router.post(
+    "", status_code=201, openapi_extra=_described_body(), responses={**SAME, **CONFLICT, **TOO_MANY}
+)
 def upload_dataset(
     owner: Owner,
     response: Response,
     file: Annotated[UploadFile, File(description="JSONL, CSV, plain text, NPZ or Parquet")],
     name: Annotated[DatasetName, Form(description="letters, digits, space, `.`, `_`, `-`")],
-    format: Annotated[Literal["auto", "jsonl", "csv", "text", "npz", "parquet"], Form()] = "auto",
+    format: Annotated[Format, Form()] = "auto",
     options: Annotated[str, Form(max_length=10_000, description="JSON text")] = "{}",
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
-    """Check, split and store a dataset; nothing remains of one with a fault."""
+    """Check, split and store a dataset; nothing remains of one with a fault.
+
+    Instead of the form, JSON with `url`, `name`, `format` and `options` has it read from a URL.
+    """
     upload = Upload(file.file, file.filename or "", name, format, parse_options(options))
-    answer = store_upload(upload, owner, idempotency_key)
+    return _answered(store_upload(upload, owner, idempotency_key), response)
+
+
+def _answered(answer: Answer, response: Response) -> dict[str, Any]:
     response.status_code = 201 if answer.is_new else 200
     return answer.dataset
 

@@ -21,6 +21,7 @@ from services.client.commands.output import (
 from services.client.config import ClientConfig
 
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")]
+FORMATS = "auto, jsonl, csv, text, npz or parquet."
 COLUMNS = ("NAME", "SOURCE", "TRAIN", "VAL", "TEST", "INPUT", "TARGET", "MAPPING")
 app = typer.Typer(help="Datasets: list, show, preview, upload, delete.", no_args_is_help=True)
 
@@ -72,20 +73,26 @@ def preview(
 @with_config
 def upload(
     config: ClientConfig,
-    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    source: Annotated[str, typer.Argument(metavar="FILE|URL", help="A file here, or a URL there.")],
     name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="auto, jsonl, csv or text.")] = "auto",
+    format_: Annotated[str, typer.Option("--format", help=FORMATS)] = "auto",
     options: Annotated[str | None, typer.Option(help="JSON: how to read and split it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Upload a file of records; prints the id of the dataset."""
+    """Upload a file of records, or have a URL read that the service allows; prints the dataset's id."""
     chosen = _parse(options or "{}")
+    is_url = "://" in source
+    if not is_url and not Path(source).is_file():
+        raise CommandError(f"There is no file {source!r}.", Code.USAGE)
     with UnrollClient(config=config) as client:
-        found = client.upload(path, name=name, format=format_, options=chosen)
+        send = client.add_url if is_url else client.upload
+        found = send(source, name=name, format=format_, options=chosen)
     if as_json:
         print_json(found.raw)
         return
     line(found.id)
+    for warning in found.warnings:
+        note(f"warning: {warning}")
     note(f"{found.name}: {found.splits}; train on it with `unroll submit --dataset {found.name}`.")
 
 
@@ -128,5 +135,6 @@ def _fields(dataset: Dataset) -> dict[str, object]:
         "target": dataset.schema_.get("target"),
         "lengths": dataset.lengths,
         "mappings": ", ".join(dataset.mappings),
+        "warnings": "; ".join(dataset.warnings) or None,
         "created": dataset.created_at,
     }

@@ -174,7 +174,7 @@ def test_all_faults_of_a_file_are_told_up_to_twenty(shared_client: TestClient) -
         ({"files": {"file": ("", GOOD)}, "data": {"name": "mine"}}, "file"),
         ({"files": {"data": ("a.jsonl", GOOD)}, "data": {"name": "mine"}}, "file"),
         ({"data": {"name": "mine", "file": "a.jsonl"}}, "file"),
-        ({"json": {"name": "mine"}}, "file"),
+        ({"json": {"name": "mine"}}, "url"),
         ({}, "file"),
     ],
     ids=["no file", "no name", "no file name", "another field", "a path", "JSON", "nothing"],

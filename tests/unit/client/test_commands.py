@@ -240,6 +240,23 @@ def test_upload_prints_the_id_and_sends_the_options(
     assert unroll("datasets", "upload", "nowhere.csv").code == 2
 
 
+def test_a_url_is_left_to_the_service_and_warnings_go_to_stderr(stub: Stub, unroll: Unroll) -> None:
+    warned = {**dataset_json("mine"), "warnings": ["2 items are in train and test"]}
+    stub.on("POST", "/v1/datasets", Answer(201, warned))
+
+    result = unroll("datasets", "upload", "https://data.example/my%20words.jsonl?key=1")
+
+    assert (result.code, result.out) == (0, "ds_mine\n")
+    assert "warning: 2 items are in train and test" in result.err
+    assert stub.requests[0].json == {
+        "url": "https://data.example/my%20words.jsonl?key=1",
+        "name": "my words",
+        "format": "auto",
+        "options": {},
+    }
+    assert stub.requests[0].headers["idempotency-key"]
+
+
 def test_every_fault_of_an_upload_is_shown_with_its_place(
     stub: Stub, unroll: Unroll, tmp_path: Path
 ) -> None:
