@@ -128,8 +128,10 @@ def _lead_somewhere(case: Any, places: dict[str, str]) -> None:
     case.headers = {**(case.headers or {}), "Authorization": f"Bearer {places['secret']}"}
     found = (case.path_parameters or {}).items()
     case.path_parameters = {name: places.get(name, value) for name, value in found}
-    if isinstance(case.body, dict) and "dataset" in case.body:
-        case.body["dataset"] = places["dataset"]
+    body = case.body if isinstance(case.body, dict) else {}
+    for spec in (body, body.get("base")):
+        if isinstance(spec, dict) and "dataset" in spec:
+            spec["dataset"] = places["dataset"]
 
 
 def _check(case: Any, client: Any, report: Report, label: str) -> None:
