@@ -31,6 +31,12 @@ from services.client.errors import (
     UnrollError,
 )
 from services.client.events import EventStream
+from services.client.experiment_views import (
+    Experiment,
+    ExperimentCurves,
+    ExperimentPlan,
+    ExperimentSummary,
+)
 from services.client.experiments import ExperimentCalls
 from services.client.keys import KeyCalls
 from services.client.models import (
@@ -40,10 +46,6 @@ from services.client.models import (
     Dataset,
     DryRun,
     Event,
-    Experiment,
-    ExperimentCurves,
-    ExperimentPlan,
-    ExperimentSummary,
     Job,
     Key,
     Metrics,

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from services.client.calls import Caller, every, part
 from services.client.errors import TimedOut
-from services.client.models import (
+from services.client.experiment_views import (
     Experiment,
     ExperimentCurves,
     ExperimentPlan,
     ExperimentSummary,
+)
+from services.client.models import (
     Page,
 )
 from services.client.transport import Call, creating

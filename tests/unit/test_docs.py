@@ -51,7 +51,7 @@ def written(default: object) -> str:
     """A default as the table of settings has it."""
     if isinstance(default, SecretStr):
         default = default.get_secret_value()
-    if default in ((), None):
+    if default in ((), None, ""):
         return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 

@@ -30,7 +30,7 @@ from services.client.commands.output import (
 )
 from services.client.commands.spec import read_spec
 from services.client.config import ClientConfig
-from services.client.models import ArmCurve, Standing
+from services.client.experiment_views import ArmCurve, Standing
 
 ExperimentId = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="Id of an experiment.", show_default=False)

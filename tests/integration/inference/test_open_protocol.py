@@ -289,12 +289,8 @@ def test_a_sequence_goes_on_from_request_to_request(
     with pytest.raises(InferenceServerException, match="'7' has not begun"):
         read("x", sequence_id=7)
     with pytest.raises(InferenceServerException, match="one row"):
-        client.infer(
-            "tags",
-            tensors_of(arrays_of("tags", ["xyz", "x"])),
-            sequence_id="a",
-            sequence_start=True,
-        )
+        two = tensors_of(arrays_of("tags", ["xyz", "x"]))
+        client.infer("tags", two, sequence_id="a", sequence_start=True)
 
 
 def test_server_and_models_say_how_they_are(url: str, client: triton.InferenceServerClient) -> None:

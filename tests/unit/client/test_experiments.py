@@ -9,7 +9,7 @@ import pytest
 
 from services.client.client import TimedOut, UnrollClient
 from services.client.commands.experiments import interval_bar
-from services.client.models import Standing
+from services.client.experiment_views import Standing
 from shared.jobs.experiments import ExperimentSpec
 from tests.unit.client.conftest import Result
 from tests.unit.client.stub import CREATED, Answer, Stub, listing
