@@ -66,6 +66,8 @@ def fill() -> dict[str, str]:
         checkpoint = seeding.succeed(seeding.claimed())
         key = client.post("/v1/keys", json={"name": "fuzz", "scopes": ["admin"]}).json()
     publish("class", "class")
+    with TestClient(create_inference()) as client:
+        session = client.post("/v1/models/class/sessions").json()
     with transaction() as db:
         assert ModelStore(db).version("class").version == 1
     return {
@@ -74,6 +76,7 @@ def fill() -> dict[str, str]:
         "dataset": "digits",
         "name": "class",
         "version": "1",
+        "session_id": session["id"],
         "key_id": "key_00000000000000000000000000",
         "secret": key["secret"],
     }

@@ -17,6 +17,7 @@ from services.client.commands import (
     keys,
     predict,
     processes,
+    sessions,
     submit,
 )
 from services.client.commands.exits import CommandError, code_of
@@ -34,12 +35,13 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         acting.set_,
         acting.rm,
     ),
-    "Use": (predict.predict, catalog.cells),
+    "Use": (predict.predict, sessions.generate, catalog.cells),
     "Operate": (processes.migrate, processes.worker, processes.api, processes.inference),
 }
 GROUPS = {
     "datasets": ("Train", datasets.app),
     "models": ("Use", catalog.models),
+    "session": ("Use", sessions.app),
     "keys": ("Operate", keys.app),
 }
 

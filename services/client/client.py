@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
@@ -31,12 +30,14 @@ from services.client.errors import (
     UnrollError,
 )
 from services.client.events import EventStream
+from services.client.inference import InferenceCalls, Session, model_path, part
 from services.client.models import (
     Cell,
     Checkpoint,
     Dataset,
     DryRun,
     Event,
+    Generated,
     Job,
     Metrics,
     Model,
@@ -44,6 +45,7 @@ from services.client.models import (
     Prediction,
     Queue,
     Readiness,
+    SessionFacts,
     View,
     Worker,
     page_of,
@@ -62,6 +64,7 @@ __all__ = [
     "DryRun",
     "Event",
     "Forbidden",
+    "Generated",
     "Invalid",
     "Job",
     "Metrics",
@@ -71,6 +74,8 @@ __all__ = [
     "Prediction",
     "Queue",
     "Readiness",
+    "Session",
+    "SessionFacts",
     "TimedOut",
     "TooLarge",
     "TooManyRequests",
@@ -93,7 +98,7 @@ V = TypeVar("V", bound=View)
 Params = Mapping[str, Param | None]
 
 
-class UnrollClient:
+class UnrollClient(InferenceCalls):
     """Both services, by their URLs; without arguments, those that `load_config` finds.
 
     Close it, or use it as a context manager. Every method may raise `ApiError` (one subclass for each
@@ -159,7 +164,7 @@ class UnrollClient:
         return DryRun.of(self._api.json(call))
 
     def job(self, job_id: str) -> Job:
-        return self._get(Job, f"/v1/jobs/{_part(job_id)}")
+        return self._get(Job, f"/v1/jobs/{part(job_id)}")
 
     def jobs_page(
         self,
@@ -184,28 +189,28 @@ class UnrollClient:
 
     def cancel(self, job_id: str) -> Job:
         """Ask for the end of a job; it keeps its last checkpoint."""
-        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/cancel")))
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{part(job_id)}/cancel")))
 
     def pause(self, job_id: str) -> Job:
         """Ask a job to save and to give its worker back; a waiting one waits on."""
-        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/pause")))
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{part(job_id)}/pause")))
 
     def resume(self, job_id: str) -> Job:
         """Queue a paused job again; it goes on exactly where it stopped."""
-        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/resume")))
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{part(job_id)}/resume")))
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again, from its last checkpoint, with all its attempts."""
-        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{_part(job_id)}/retry")))
+        return Job.of(self._api.json(Call("POST", f"/v1/jobs/{part(job_id)}/retry")))
 
     def change_job(self, job_id: str, **changes: Any) -> Job:
         """Set `priority`, `name` or `metadata`; what is left out stays."""
-        call = Call("PATCH", f"/v1/jobs/{_part(job_id)}", json=changes, is_repeatable=True)
+        call = Call("PATCH", f"/v1/jobs/{part(job_id)}", json=changes, is_repeatable=True)
         return Job.of(self._api.json(call))
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job that has ended."""
-        self._api.send(Call("DELETE", f"/v1/jobs/{_part(job_id)}"))
+        self._api.send(Call("DELETE", f"/v1/jobs/{part(job_id)}"))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """The job once it has ended, however it ended; raises `TimedOut`, and leaves it running."""
@@ -223,13 +228,13 @@ class UnrollClient:
         self, job_id: str, *, after: str | None = None, limit: int | None = None
     ) -> Page[Event]:
         """One page of a job's events, oldest first."""
-        path = f"/v1/jobs/{_part(job_id)}/events"
+        path = f"/v1/jobs/{part(job_id)}/events"
         return self._page(Event, path, {"after": after, "limit": limit})
 
     def stream(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
         """The events of a job as they happen, from the first, until the job has ended."""
         ended = partial(self._has_ended, job_id)
-        stream = EventStream(self._api, _part(job_id), ended, last_event_id)
+        stream = EventStream(self._api, part(job_id), ended, last_event_id)
         return iter(stream)
 
     def _has_ended(self, job_id: str) -> bool:
@@ -244,18 +249,18 @@ class UnrollClient:
     ) -> Metrics:
         """Curves by name, down-sampled to `max_points` each; no names = all of them."""
         params = {"names": ",".join(names) or None, "max_points": max_points}
-        return self._get(Metrics, f"/v1/jobs/{_part(job_id)}/metrics", params)
+        return self._get(Metrics, f"/v1/jobs/{part(job_id)}/metrics", params)
 
     def checkpoints(self, job_id: str) -> Page[Checkpoint]:
         """What was kept, newest first."""
-        return self._page(Checkpoint, f"/v1/jobs/{_part(job_id)}/checkpoints", {})
+        return self._page(Checkpoint, f"/v1/jobs/{part(job_id)}/checkpoints", {})
 
     def checkpoint(self, checkpoint_id: str) -> Checkpoint:
-        return self._get(Checkpoint, f"/v1/checkpoints/{_part(checkpoint_id)}")
+        return self._get(Checkpoint, f"/v1/checkpoints/{part(checkpoint_id)}")
 
     def download_checkpoint(self, checkpoint_id: str, path: str | Path) -> None:
         """Write the safetensors file, a chunk at a time."""
-        call = Call("GET", f"/v1/checkpoints/{_part(checkpoint_id)}/download")
+        call = Call("GET", f"/v1/checkpoints/{part(checkpoint_id)}/download")
         with closing(self._api.send(call, stream=True)) as answer, Path(path).open("wb") as file:
             for chunk in answer.iter_bytes():
                 file.write(chunk)
@@ -270,14 +275,14 @@ class UnrollClient:
 
     def dataset(self, name: str) -> Dataset:
         """By name or id."""
-        return self._get(Dataset, f"/v1/datasets/{_part(name)}")
+        return self._get(Dataset, f"/v1/datasets/{part(name)}")
 
     def preview(
         self, name: str, *, split: str = "train", limit: int | None = None
     ) -> dict[str, Any]:
         """The first records of a split, as they were sent: `{"data": [{"input", "target"}, ..]}`."""
         params = {"split": split, "limit": limit}
-        return self._get(View, f"/v1/datasets/{_part(name)}/preview", params).raw
+        return self._get(View, f"/v1/datasets/{part(name)}/preview", params).raw
 
     def upload(
         self,
@@ -304,7 +309,7 @@ class UnrollClient:
 
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset that no waiting or running job needs."""
-        self._api.send(Call("DELETE", f"/v1/datasets/{_part(name)}"))
+        self._api.send(Call("DELETE", f"/v1/datasets/{part(name)}"))
 
     # Models and inference
 
@@ -315,7 +320,7 @@ class UnrollClient:
         return _all(self.models_page)
 
     def model(self, name: str) -> Model:
-        return self._get(Model, f"/v1/models/{_part(name)}")
+        return self._get(Model, f"/v1/models/{part(name)}")
 
     def predict(
         self,
@@ -326,12 +331,10 @@ class UnrollClient:
         options: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """Outputs for inputs as the dataset has them; `version` is a number or an alias."""
-        chosen = "" if version is None else f"/versions/{_part(str(version))}"
         body: dict[str, Any] = {"inputs": list(inputs)}
         if options:
             body["options"] = dict(options)
-        path = f"/v1/models/{_part(name)}{chosen}/predict"
-        call = Call("POST", path, json=body, is_repeatable=True)
+        call = Call("POST", f"{model_path(name, version)}/predict", json=body, is_repeatable=True)
         return Prediction.of(self._inference.json(call))
 
     # What there is
@@ -370,10 +373,3 @@ def _all(page: Callable[..., Page[V]], **filters: Any) -> Iterator[V]:
 
 def _given(params: Params) -> dict[str, Param]:
     return {name: value for name, value in params.items() if value is not None}
-
-
-def _part(name: str) -> str:
-    """A name as one part of a path, whatever it holds; empty, `.` and `..` would leave the path."""
-    if name in ("", ".", ".."):
-        raise NotFound(404, "not_found", f"There is nothing called {name!r}.")
-    return quote(name, safe="")
