@@ -66,7 +66,8 @@ def fill() -> dict[str, str]:
         checkpoint = seeding.succeed(seeding.claimed())
         key = client.post("/v1/keys", json={"name": "fuzz", "scopes": ["admin"]}).json()
     publish("class", "class")
-    with TestClient(create_inference()) as client:
+    headers = {"Authorization": f"Bearer {key['secret']}"}
+    with TestClient(create_inference(), headers=headers) as client:
         session = client.post("/v1/models/class/sessions").json()
     with transaction() as db:
         assert ModelStore(db).version("class").version == 1
