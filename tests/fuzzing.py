@@ -68,6 +68,9 @@ def fill() -> dict[str, str]:
         experiment_id = client.post("/v1/experiments", json=experiment).json()["id"]
         key = client.post("/v1/keys", json={"name": "fuzz", "scopes": ["admin"]}).json()
     publish("class", "class")
+    headers = {"Authorization": f"Bearer {key['secret']}"}
+    with TestClient(create_inference(), headers=headers) as client:
+        session = client.post("/v1/models/class/sessions").json()
     with transaction() as db:
         assert ModelStore(db).version("class").version == 1
     return {
@@ -77,6 +80,7 @@ def fill() -> dict[str, str]:
         "name": "class",
         "version": "1",
         "alias": "production",
+        "session_id": session["id"],
         "key_id": "key_00000000000000000000000000",
         "secret": key["secret"],
         "experiment_id": experiment_id,

@@ -61,3 +61,9 @@ def part(name: str) -> str:
     if name in ("", ".", ".."):
         raise NotFound(404, "not_found", f"There is nothing called {name!r}.")
     return quote(name, safe="")
+
+
+def model_path(name: str, version: str | int | None) -> str:
+    """Where a model is asked; `version` is a number or an alias, None the newest."""
+    chosen = "" if version is None else f"/versions/{part(str(version))}"
+    return f"/v1/models/{part(name)}{chosen}"

@@ -20,6 +20,7 @@ from services.client.commands import (
     predict,
     processes,
     progress,
+    sessions,
     submit,
     trace,
     versions,
@@ -47,7 +48,14 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         acting.set_,
         acting.rm,
     ),
-    "Use": (predict.predict, trace.trace, versions.publish, versions.alias, catalog.cells),
+    "Use": (
+        predict.predict,
+        sessions.generate,
+        trace.trace,
+        versions.publish,
+        versions.alias,
+        catalog.cells,
+    ),
     "Operate": (processes.migrate, processes.worker, processes.api, processes.inference),
 }
 GROUPS = {
@@ -56,6 +64,7 @@ GROUPS = {
     "experiments": ("Train", experiments.app),
     "models": ("Use", catalog.models),
     "export": ("Use", export.app),
+    "session": ("Use", sessions.app),
     "keys": ("Operate", keys.app),
 }
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from services.client.calls import every, part
+from services.client.calls import every, model_path, part
 from services.client.config import ClientConfig, load_config
 from services.client.errors import (
     ApiError,
@@ -38,6 +38,7 @@ from services.client.experiment_views import (
     ExperimentSummary,
 )
 from services.client.experiments import ExperimentCalls
+from services.client.inference import InferenceCalls, Session
 from services.client.keys import KeyCalls
 from services.client.models import (
     Alias,
@@ -46,6 +47,7 @@ from services.client.models import (
     Dataset,
     DryRun,
     Event,
+    Generated,
     Job,
     Key,
     Metrics,
@@ -55,6 +57,7 @@ from services.client.models import (
     Prediction,
     Queue,
     Readiness,
+    SessionFacts,
     Trace,
     View,
     Worker,
@@ -80,6 +83,7 @@ __all__ = [
     "ExperimentPlan",
     "ExperimentSummary",
     "Forbidden",
+    "Generated",
     "Invalid",
     "Job",
     "Key",
@@ -91,6 +95,8 @@ __all__ = [
     "Prediction",
     "Queue",
     "Readiness",
+    "Session",
+    "SessionFacts",
     "TimedOut",
     "TooLarge",
     "TooManyRequests",
@@ -111,7 +117,7 @@ UPLOAD_READ_S = 600.0  # the whole file is read and encoded before the answer
 FIRST_POLL_S, LONGEST_POLL_S = 0.2, 2.0
 
 
-class UnrollClient(ProgressCalls, KeyCalls, VersionCalls, ExperimentCalls):
+class UnrollClient(ProgressCalls, KeyCalls, VersionCalls, ExperimentCalls, InferenceCalls):
     """Both services, by their URLs; without arguments, those that `load_config` finds.
 
     Close it, or use it as a context manager. Every method may raise `ApiError` (one subclass for each
@@ -343,12 +349,10 @@ class UnrollClient(ProgressCalls, KeyCalls, VersionCalls, ExperimentCalls):
         options: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """Outputs for inputs as the dataset has them; `version` is a number or an alias."""
-        chosen = "" if version is None else f"/versions/{part(str(version))}"
         body: dict[str, Any] = {"inputs": list(inputs)}
         if options:
             body["options"] = dict(options)
-        path = f"/v1/models/{part(name)}{chosen}/predict"
-        call = Call("POST", path, json=body, is_repeatable=True)
+        call = Call("POST", f"{model_path(name, version)}/predict", json=body, is_repeatable=True)
         return Prediction.of(self._inference.json(call))
 
     # What there is

@@ -317,6 +317,26 @@ class Trace(View):
     layers: list[TraceLayer]
 
 
+class Generated(View):
+    """One written sequence: `text`, `tokens` or `values`, its `score`, and why it ended."""
+
+    model: str
+    version: int
+    output: dict[str, Any]
+
+
+class SessionFacts(View):
+    """Where a session stood when it was asked for."""
+
+    id: str
+    model: str
+    version: int
+    position: int
+    lifetime_s: float
+    created_at: datetime
+    expires_at: datetime
+
+
 class Readiness(View):
     """What `/readyz` says."""
 

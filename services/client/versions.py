@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from services.client.calls import Caller, part
+from services.client.calls import Caller, model_path, part
 from services.client.models import Alias, ModelVersion, Trace
 from services.client.transport import Call, creating
 
@@ -51,9 +51,8 @@ class VersionCalls(Caller):
 
         `max_length` bounds what a model that writes sequences may write.
         """
-        chosen = "" if version is None else f"/versions/{part(str(version))}"
         body = {"input": input} | ({} if max_length is None else {"max_length": max_length})
-        path = f"/v1/models/{part(name)}{chosen}/trace"
+        path = f"{model_path(name, version)}/trace"
         return Trace.of(self._inference.json(Call("POST", path, json=body, is_repeatable=True)))
 
     def export(

@@ -110,7 +110,7 @@ def lacks(scope: KeyScope) -> str:
     return f"This key lacks the scope '{scope}', which is needed here; use one that has it."
 
 
-def require_key(
+async def require_key(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> str:
     """The owner that a request acts for, whom `KeyMiddleware` let in; it describes the scheme too."""

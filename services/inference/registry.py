@@ -184,4 +184,6 @@ def complete_checks(row: ModelVersionRow, network: AnyNetwork) -> None:
 
 
 def size_of(network: nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in network.parameters())
+    """Bytes of its weights; twice of those that may be stepped, which are kept in another order too."""
+    num_bytes = sum(p.numel() * p.element_size() for p in network.parameters())
+    return num_bytes * 2 if isinstance(network, Network) else num_bytes

@@ -49,7 +49,7 @@ def predict(
     if not sequences:
         raise CommandError("give at least one input", Code.USAGE)
     with UnrollClient(config=config) as client:
-        found = predict_all(client, model, sequences, version, _options(options or []))
+        found = predict_all(client, model, sequences, version, parse_options(options or []))
     if as_json:
         print_json(found.raw)
     elif file is None and sys.stdout.isatty():
@@ -106,7 +106,7 @@ def shown(sequence: object) -> str:
     return short(sequence if isinstance(sequence, str) else json.dumps(sequence))
 
 
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """`max_length=40` and its like; which there are, and their bounds, is for the service to say."""
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -123,10 +123,10 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _from_arguments(texts: Sequence[str], *, is_text: bool) -> list[Any]:
-    return [text if is_text else array_or_text(text) for text in texts]
+    return [text if is_text else read_argument(text) for text in texts]
 
 
-def array_or_text(text: str) -> object:
+def read_argument(text: str) -> object:
     """A JSON array when it is one; everything else, `42` and `"x"` too, is text as it stands."""
     if not text.lstrip().startswith("["):
         return text

@@ -7,7 +7,7 @@ import typer
 from services.client.client import UnrollClient
 from services.client.commands.options import Json, with_config
 from services.client.commands.output import note, print_json, print_table
-from services.client.commands.predict import array_or_text
+from services.client.commands.predict import read_argument
 from services.client.config import ClientConfig
 from services.client.models import TraceLayer
 
@@ -42,7 +42,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Show how a network's gates and states behave on one input."""
-    sequence = input_ if text else array_or_text(input_)
+    sequence = input_ if text else read_argument(input_)
     with UnrollClient(config=config) as client:
         found = client.trace(model, sequence, version=version, max_length=max_length)
     if as_json:

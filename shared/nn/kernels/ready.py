@@ -14,9 +14,16 @@ def warm_up() -> float:
         lstm_compiled,
         lstm_norm_compiled,
         reset_before_compiled,
+        steps_compiled,
     )  # numba takes a second
 
     started = time.perf_counter()
-    for loops in (lstm_compiled, lstm_norm_compiled, gru_compiled, reset_before_compiled):
+    for loops in (
+        lstm_compiled,
+        lstm_norm_compiled,
+        gru_compiled,
+        reset_before_compiled,
+        steps_compiled,
+    ):
         loops.warm()
     return time.perf_counter() - started

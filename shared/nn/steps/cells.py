@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.nn.cells.base import Cell
+from shared.nn.kernels.limits import has_compiler
 from shared.nn.spec import (
     ElmanSpec,
     GruSpec,
@@ -26,6 +27,7 @@ Array = NDArray[Any]
 State = tuple[Array, ...]
 """What a step hands to the next, each array (B, H), the output first: (h,) or (h, c)."""
 EPSILON = 1e-5  # of torch's layer normalisation
+MAX_LOOP_ROWS = 4  # up to which compiled loops beat the products of numpy
 
 
 def sigmoid(x: Array) -> Array:
@@ -54,7 +56,7 @@ def normalised(z_BG: Array, gain_G: Array) -> Array:
 
 
 class CellStep:
-    """A cell's weights, laid out for single steps; a copy that later training does not change."""
+    """A cell's weights for single steps, partly in memory of their own: they must not change any more."""
 
     def __init__(self, cell: Cell) -> None:
         self.spec = cast(Any, cell.spec)  # each cell's equation knows its own
@@ -62,8 +64,7 @@ class CellStep:
         self.num_states, self.products = cell.num_states, cell.products
         self.layer_norm = cell.options.layer_norm
         self.weights: dict[str, Array] = {
-            name: parameter.detach().cpu().numpy().copy()
-            for name, parameter in cell.named_parameters()
+            name: parameter.detach().numpy() for name, parameter in cell.named_parameters()
         }
         ends = np.cumsum([gates * self.hidden_size for gates in self.products])
         self.rows = [
@@ -71,9 +72,12 @@ class CellStep:
             for end, g in zip(ends, self.products, strict=True)
         ]
         self.equation = EQUATIONS[type(self.spec)]
+        self.loop = None if self.layer_norm else _loop_of(self.spec, self.weights)
 
     def __call__(self, x_BI: Array, state: State) -> State:
         """The state after one more input."""
+        if self.loop is not None and len(x_BI) <= MAX_LOOP_ROWS:
+            return self.loop(x_BI, state)
         return self.equation(self, self.input_share(x_BI), state)
 
     def input_share(self, x_BI: Array) -> Array:
@@ -101,6 +105,17 @@ class CellStep:
         """A block (B, H) for each gate in `z_BG`."""
         size = self.hidden_size
         return [z_BG[:, start : start + size] for start in range(0, z_BG.shape[1], size)]
+
+
+def _loop_of(spec: Any, weights: dict[str, Array]) -> Callable[[Array, State], State] | None:
+    """What computes a few rows fastest, where numba is there and knows the cell."""
+    if not has_compiler():
+        return None
+    from shared.nn.kernels.steps_compiled import GruLoop, LstmLoop  # numba takes a second
+
+    if isinstance(spec, LstmSpec):
+        return LstmLoop(weights)
+    return GruLoop(weights) if isinstance(spec, GruSpec) and spec.reset_after else None
 
 
 def _elman(cell: CellStep, x_BG: Array, state: State) -> State:

@@ -25,7 +25,8 @@ class Stepper:
 
     A state is one row of numbers: every layer's (h, or h and c), lowest layer first, then what the
     readout keeps. Outputs equal those of the network over the elements so far, to rounding. Any
-    number of threads may use one.
+    number of threads may use one. It shares the memory of the network, which lies on the CPU and is
+    not trained any more.
     """
 
     def __init__(self, network: Network) -> None:
@@ -114,7 +115,7 @@ def _only_cell(layer: nn.Module) -> Cell:
 
 
 def _array(parameter: Tensor) -> Array:
-    array: Array = parameter.detach().cpu().numpy().copy()
+    array: Array = parameter.detach().numpy()
     return array
 
 

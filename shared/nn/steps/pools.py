@@ -63,9 +63,9 @@ class AttentionStep(PoolStep):
 
     def __init__(self, size: int, pool: AttentionPool) -> None:
         self.num_kept = size + 2
-        self.hidden = pool.hidden.weight.detach().numpy().copy()
-        self.bias = pool.hidden.bias.detach().numpy().copy()
-        self.score = pool.score.weight.detach().numpy().copy()
+        self.hidden = pool.hidden.weight.detach().numpy()
+        self.bias = pool.hidden.bias.detach().numpy()
+        self.score = pool.score.weight.detach().numpy()
 
     def __call__(self, h_BD: Array, kept_BP: Array) -> tuple[Array, Array]:
         score_B1 = np.tanh(h_BD @ self.hidden.T + self.bias) @ self.score.T

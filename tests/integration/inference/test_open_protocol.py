@@ -288,8 +288,8 @@ def test_a_sequence_goes_on_from_request_to_request(
     assert "sequence(string_id)" in client.get_server_metadata()["extensions"]
     with pytest.raises(InferenceServerException, match="'7' has not begun"):
         read("x", sequence_id=7)
+    two = tensors_of(arrays_of("tags", ["xyz", "x"]))
     with pytest.raises(InferenceServerException, match="one row"):
-        two = tensors_of(arrays_of("tags", ["xyz", "x"]))
         client.infer("tags", two, sequence_id="a", sequence_start=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shared.nn.network import Network
+from shared.nn.steps.cells import MAX_LOOP_ROWS
 from shared.nn.steps.network import CannotStep, Stepper
 from tests.unit.nn.builders import CELLS, make_input, make_network, make_tokens, randomised
 
@@ -31,14 +32,15 @@ def assert_equal(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("num_rows", [1, MAX_LOOP_ROWS + 2])
 @EACH_CELL
 def test_steps_of_every_cell_give_what_the_whole_sequence_gives(
-    cell: dict[str, Any], layer_norm: bool
+    cell: dict[str, Any], num_rows: int, layer_norm: bool
 ) -> None:
     network = made(cell=cell, layer_norm=layer_norm, num_layers=2)
-    x, lengths = make_input(7, 7, 7)
+    x, lengths = make_input(*[7] * num_rows)
     stepper = Stepper(network)
-    outputs, _ = stepper.run(list(x.numpy()), stepper.initial_state(3))
+    outputs, _ = stepper.run(list(x.numpy()), stepper.initial_state(num_rows))
 
     assert_equal(np.stack(outputs), whole(network, x, lengths))
 
