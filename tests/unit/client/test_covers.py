@@ -15,6 +15,8 @@ import pytest
 
 from services.api.app import create_app
 from services.client.client import UnrollClient, UnrollError
+from services.client.inference import Session
+from services.client.models import SessionFacts
 from services.inference.app import create_app as create_inference_app
 
 COMMANDS = Path(__file__).parents[3] / "services/client/commands"
@@ -26,11 +28,14 @@ FOR_OTHERS = {  # routes by their beginning, and who asks them
 }
 NO_COMMAND = {  # methods, and what a shell has instead
     "close": "commands end by themselves",
+    "generate": "`unroll generate` shows the sequence while it is written",
     "wait": "`unroll watch` follows the events",
     "keys": "`unroll keys` works on the database, so that a first key can be made",
     "create_key": "the same",
     "revoke_key": "the same",
 }
+FACTS = {"id": "x", "model": "x", "version": 1, "position": 0, "lifetime_s": 1.0}
+FACTS |= dict.fromkeys(("created_at", "expires_at"), "2026-01-01T00:00:00Z")
 PUBLIC = [name for name, _ in inspect.getmembers(UnrollClient) if not name.startswith("_")]
 
 
@@ -75,14 +80,21 @@ def asked(tmp_path: Path) -> set[str]:
         return httpx.Response(404, json={"error": {"code": "not_found", "message": "no"}})
 
     with UnrollClient(transport=httpx.MockTransport(refuse)) as client:
-        for name in set(PUBLIC) - {"close"}:
-            method = getattr(client, name)
-            for arguments in calls_of(method, file):
-                with suppress(UnrollError):
-                    answer = method(**arguments)
-                    if isinstance(answer, Iterator):
-                        next(answer, None)
+        session = Session(client._inference, SessionFacts.model_validate(FACTS))
+        methods = [getattr(client, name) for name in set(PUBLIC) - {"close"}]
+        methods += [each for name, each in inspect.getmembers(session, inspect.ismethod)]
+        for method in methods:
+            if not method.__name__.startswith("_"):
+                call_every_way(method, file)
     return found
+
+
+def call_every_way(method: Callable[..., Any], file: Path) -> None:
+    for arguments in calls_of(method, file):
+        with suppress(UnrollError):
+            answer = method(**arguments)
+            if isinstance(answer, Iterator):
+                next(answer, None)
 
 
 def routes() -> list[str]:
