@@ -1,11 +1,12 @@
 """How long answers take, as a multiple of what else there is for the same weights on this machine.
 
-    python -m benchmarks.inference [--seconds 5] [--only network step service sessions peers]
+    python -m benchmarks.inference [--seconds 5] [--only network step service sessions leaving peers]
 
 network   one sequence (LSTM 2x256, 100 steps of 32 features): ours, a bare torch loop, onnxruntime
 step      one step of one session (LSTM of 128 units): ours, torch, onnxruntime
 service   the service under 1, 8 and 64 clients; the first beside the bare network
 sessions  1,000 live sessions stepped round robin by 8 clients
+leaving   10,000 requests, one in a hundred of whose callers leave: what stays in memory
 peers     the same load on LitServe and `mlflow models serve`, where they are installed
 
 Every load is bounded by `--seconds`. What is not installed is said to be absent.
@@ -23,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import orjson
@@ -48,6 +50,7 @@ from shared.nn.steps.network import Stepper
 STEPS, FEATURES, LABELS = 100, 32, 10
 CLIENTS = (1, 8, 64)
 NUM_SESSIONS, SESSION_CLIENTS = 1000, 8
+NUM_LEAVING, LEAVE_EVERY = 10_000, 100
 START_S = 120.0
 PORT = 18_471
 Row = tuple[str, str, str]
@@ -251,6 +254,28 @@ def measure_sessions(budget_s: float) -> Iterator[Row]:
     yield f"{len(ids)} sessions, round robin", shown(load), f"{load.num_failed} failed"
 
 
+def measure_leaving(budget_s: float) -> Iterator[Row]:
+    """Two halves, so that what a process takes once is not taken for a leak."""
+    request = Request("/v1/models/small/predict", orjson.dumps({"inputs": [sequence()[:10]]}))
+    half = NUM_LEAVING // 2
+    sizes, left, failed = [memory_mib()], 0, 0
+    for _ in range(2):
+        load = run_load(PORT, [request], 64, START_S, num_requests=half, leave_every=LEAVE_EVERY)
+        sizes.append(memory_mib())
+        left, failed = left + load.num_left, failed + load.num_failed
+    first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
+    grown = f"memory {first:+.1f} MiB, then {second:+.1f} MiB"
+    yield f"{NUM_LEAVING} requests, {left} left early", grown, f"{failed} failed"
+
+
+def memory_mib() -> float:
+    """What the service says of itself."""
+    with urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    [line] = [line for line in lines if line.startswith("process_resident_memory_bytes")]
+    return float(line.split()[1]) / 2**20
+
+
 PEERS = {"litserve": "/health", "mlflow": "/ping"}
 
 
@@ -287,9 +312,10 @@ MEASURES: dict[str, Callable[[float], Iterator[Row]]] = {
     "step": measure_step,
     "service": measure_service,
     "sessions": measure_sessions,
+    "leaving": measure_leaving,
     "peers": measure_peers,
 }
-WITH_SERVICE = ("service", "sessions")
+WITH_SERVICE = ("service", "sessions", "leaving")
 
 
 def main() -> None:

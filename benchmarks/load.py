@@ -35,6 +35,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     num_failed: int = 0
+    num_left: int = 0
     lasted_s: float = 0.0
 
     @property
@@ -51,30 +52,48 @@ def run_load(
     num_clients: int,
     budget_s: float,
     num_requests: int | None = None,
+    leave_every: int | None = None,
 ) -> Load:
-    """Send the requests in turn, over and over, from so many clients that each wait for their answer."""
+    """Send the requests in turn, over and over, from so many clients that each wait for their answer.
+
+    One in `leave_every` requests is left alone: its connection is cut once it was sent.
+    """
     wires = [request.wire(port) for request in requests]
-    return asyncio.run(_load(port, wires, num_clients, budget_s, num_requests))
+    return asyncio.run(_load(port, wires, num_clients, budget_s, num_requests, leave_every))
 
 
 async def _load(
-    port: int, wires: Sequence[bytes], num_clients: int, budget_s: float, num_requests: int | None
+    port: int,
+    wires: Sequence[bytes],
+    num_clients: int,
+    budget_s: float,
+    num_requests: int | None,
+    leave_every: int | None,
 ) -> Load:
     load, turns = Load(), count()
     started = time.perf_counter()
     until = started + budget_s
 
     async def client() -> None:
+        while await connection():
+            load.num_left += 1
+
+    async def connection() -> bool:
+        """Whether it was cut before its end."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with closing(writer):
             while time.perf_counter() < until and (turn := next(turns)) < (num_requests or 10**9):
                 begun = time.perf_counter()
                 writer.write(wires[turn % len(wires)])
+                if leave_every and turn % leave_every == 0:
+                    await writer.drain()
+                    return True
                 status, body = await _answer(reader)
                 load.seconds.append(time.perf_counter() - begun)
                 load.num_failed += status >= 400
                 if num_requests is not None:
                     load.bodies.append(body)
+        return False
 
     await asyncio.gather(*(client() for _ in range(num_clients)))
     load.lasted_s = time.perf_counter() - started

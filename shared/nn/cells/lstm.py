@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.cells.seen import CANDIDATE_G, HIDDEN, Keep, Note, Seen, unseen
-from shared.nn.kernels.limits import lstm_compiles_up_to, options_compile_up_to
+from shared.nn.kernels.limits import few_suit_torch, lstm_compiles_up_to, options_compile_up_to
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
 from shared.nn.kernels.whole import suits_loops, suits_walking
@@ -82,7 +82,7 @@ class LstmCell(Cell):
         return functional.layer_norm(c_BH, c_BH.shape[-1:], self.gain_c, self.bias_c)
 
     def sequence(self, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-        if suits_loops(x_BTI) and self.hidden_size <= lstm_compiles_up_to(self.spec):
+        if self._suits_loops(x_BTI):
             return self._compiled(x_BTI, state, None)
         if self.spec.peephole:
             bias = self.bias_ih + self.bias_hh
@@ -96,6 +96,12 @@ class LstmCell(Cell):
         if self.spec.coupled_gates:
             weights = [uncoupled(weight) for weight in weights]
         return run_lstm(x_BTI, state, weights)
+
+    def _suits_loops(self, x_BTI: Tensor) -> bool:
+        if not suits_loops(x_BTI) or self.hidden_size > lstm_compiles_up_to(self.spec):
+            return False
+        wants_gradients = torch.is_grad_enabled()
+        return wants_gradients or not few_suit_torch(self.spec, len(x_BTI), self.hidden_size)
 
     def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
         limit = options_compile_up_to(self.spec, self.options.named())

@@ -16,6 +16,11 @@ PLAIN_LSTM_UP_TO = 256
 """Units. Measured with two threads as a multiple of torch.nn.LSTM (`benchmarks.cells`): 0.54 at 128 and
 0.68 at 256 in training, 0.54 and 0.79 without gradients; 1.06 for torch's own kernel at 512."""
 
+FEW_ROWS, MANY_UNITS = 8, 128
+"""At most so many rows of at least so many units are faster in torch's own LSTM where nothing has to be
+kept for gradients. Measured with one thread over 100 steps of 256 units, as a multiple of the compiled
+loop's time: 0.77 for one row, 0.61 for four, 0.78 for eight; of 64 units 0.94, 1.55 and 1.25."""
+
 WALKED_UP_TO = 512
 """Units. Estimated, not measured: a multiprocessor that walks the steps of its rows reads all
 recurrent weights at each, some 4 MiB for four gates of this size. At 64 bytes a cycle that takes
@@ -47,6 +52,12 @@ def lstm_compiles_up_to(spec: LstmSpec) -> int:
         return 0
     # torch has no kernel for peepholes, and takes the weights of a gate too many for coupled gates
     return MAX_HIDDEN_SIZE if spec.peephole or spec.coupled_gates else PLAIN_LSTM_UP_TO
+
+
+def few_suit_torch(spec: LstmSpec, num_rows: int, num_units: int) -> bool:
+    """Whether torch's own kernel is the fastest for a small batch without gradients."""
+    is_plain = not (spec.peephole or spec.coupled_gates)
+    return is_plain and num_rows <= FEW_ROWS and num_units >= MANY_UNITS
 
 
 def gru_compiles_up_to(spec: GruSpec) -> int:
