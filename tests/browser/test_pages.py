@@ -103,7 +103,7 @@ def test_what_is_wrong_with_an_upload_stands_under_its_field(open_page: OpenPage
     expect(page.locator("#wrong-name")).to_contain_text("match pattern")
     page.get_by_label("Name", exact=True).fill("ab")
     press(page, "Upload")
-    expect(page.locator("#wrong-csv-input")).to_contain_text("csv must know its inputs")
+    expect(page.locator("#wrong-csv-input")).to_contain_text("must know its inputs")
 
 
 def test_deleting_a_dataset_asks_first(open_page: OpenPage) -> None:
