@@ -5,7 +5,7 @@ from typing import Any
 
 from services.dashboard.views.snippets import without_defaults
 from shared.db.tables import JobRow
-from shared.jobs.spec import JobSpec
+from shared.jobs.spec import JobSpec, model_name_from
 from shared.nn.catalog import CARDS
 from shared.nn.spec import CELL_SPECS
 
@@ -99,8 +99,11 @@ def example_start(name: str) -> Start | None:
 
 
 def job_start(row: JobRow) -> Start:
-    """A copy of what was asked for; the model gets a next version, as the name stays."""
-    return Start(row.id, f"{row.name}, {row.id}", _whole(without_defaults(row.spec)))
+    """A copy of what was asked for; the name of the model goes on following that of the job."""
+    wish = without_defaults(row.spec)
+    if wish.get("model_name") == model_name_from(row.name):
+        del wish["model_name"]
+    return Start(row.id, f"{row.name}, {row.id}", _whole(wish))
 
 
 def _whole(wish: Wish) -> Wish:
