@@ -10,6 +10,7 @@ from starlette.types import Scope
 from services.dashboard import (
     compare,
     datasets,
+    experiments,
     inspect,
     login,
     models,
@@ -31,7 +32,7 @@ class RevalidatedFiles(StaticFiles):
 
 router = APIRouter(include_in_schema=False)
 # before /jobs/{job_id}, which would take /jobs/new
-for part in (newjob, datasets, workers, compare, models, inspect):
+for part in (newjob, datasets, workers, compare, experiments, models, inspect):
     router.include_router(part.pages)
     router.include_router(part.data)
 for part_of_jobs in (pages, login, polling):

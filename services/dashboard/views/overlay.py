@@ -1,7 +1,7 @@
 """Several jobs in one picture: their curves on one scale, and where their specs differ."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,18 @@ class OverlayView(BaseModel):
 def overlay(db: Session, jobs: Sequence[JobRow], metric: str) -> OverlayView:
     """A metric's curve of each job; the first metric where that one is not known."""
     store = MetricStore(db)
-    names = sorted({name for job in jobs for name in store.names(job.id)}, key=_order)
-    metrics = [name for name in names if not name.startswith("test/")]
+    metrics = in_order({name for job in jobs for name in store.names(job.id)})
     chosen = metric if metric in metrics else next(iter(metrics), "val/loss")
     return OverlayView(
         metric=chosen,
         metrics=metrics,
         curves=[_curve(store, job, place, chosen) for place, job in enumerate(jobs)],
     )
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """What a person looks at first comes first; a test gives one value and no curve."""
+    return sorted((name for name in names if not name.startswith("test/")), key=_order)
 
 
 def _order(name: str) -> tuple[Any, ...]:
