@@ -72,11 +72,22 @@ def experiment_page(request: Request, experiment_id: str, rank: RankedBy = "") -
     return render(
         "experiment.html",
         metrics=row.metrics,
-        num_left_out=max(0, len(row.arms) - MAX_CURVES),
-        num_shown=MAX_CURVES,
         is_cancelled=row.cancelled_at is not None,
         next_seeds=next_seeds(row.seeds),
         **values,
+    )
+
+
+@pages.get("/experiments/{experiment_id}/curves", response_class=HTMLResponse)
+def curves_page(request: Request, experiment_id: str) -> HTMLResponse:
+    with transaction() as db:
+        row = ExperimentStore(db).get(experiment_id)
+    return render(
+        "experiment_curves.html",
+        may_change=can_change(request),
+        experiment=row,
+        num_left_out=max(0, len(row.arms) - MAX_CURVES),
+        num_shown=MAX_CURVES,
     )
 
 

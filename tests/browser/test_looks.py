@@ -12,6 +12,7 @@ from shared.db.workers import WorkerStore
 from shared.jobs.states import JobStatus
 from tests.browser import building
 from tests.browser.conftest import OpenPage
+from tests.browser.experimenting import TWO, an_experiment, train
 from tests.browser.serving import ServedApi
 from tests.integration.inference.publishing import publish
 from tests.integration.seeding import execute
@@ -52,6 +53,8 @@ def paths(database_url: str) -> list[str]:
 def other_pages(job_id: str) -> list[str]:
     """Addresses of datasets, models and workers, with something long on each."""
     long = "a-long-name-" * 10
+    experiment_id = an_experiment(long, TWO)
+    train(TWO, seeds=2)
     dataset = building.a_real_dataset(long)
     cloned = building.a_job("to-be-cloned", dataset=long)
     wide = [{"input": [[n * 1.5] * 12] * 40, "target": f"class {n % 3}"} for n in range(30)]
@@ -65,7 +68,9 @@ def other_pages(job_id: str) -> list[str]:
     datasets = [f"/datasets/{id_}" for id_ in (dataset, numbers)]
     models = [f"/models/{'letters' * 8}", "/models/values", f"/models/{'letters' * 8}/inspect"]
     forms = [f"/jobs/new?dataset={dataset}", f"/jobs/new?from={cloned}"]
-    return ["/workers", "/datasets", *datasets, "/models", *models, *forms]
+    one = f"/experiments/{experiment_id}"
+    experiments = ["/experiments", one, f"{one}/curves"]
+    return ["/workers", *experiments, "/datasets", *datasets, "/models", *models, *forms]
 
 
 def test_every_page_carries_the_policy(paths: list[str], api: ServedApi) -> None:
@@ -175,7 +180,8 @@ def test_a_first_load_is_light(browser: Browser, paths: list[str], api: ServedAp
     inspect = next(path for path in paths if path.endswith("/inspect"))
     compare = next(path for path in paths if path.startswith("/compare?"))
     new = next(path for path in paths if path.startswith("/jobs/new"))
-    for path in ("/", paths[2], "/docs", inspect, compare, new, "/datasets"):
+    arms = next(path for path in paths if path.endswith("/curves"))
+    for path in ("/", paths[2], "/docs", inspect, compare, new, arms, "/datasets"):
         answers = answers_of(browser, api.url + path)
 
         assert 3 <= len(answers) <= REQUESTS, path

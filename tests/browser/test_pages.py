@@ -15,6 +15,7 @@ from shared.db.seed import ensure_builtin
 from shared.db.workers import WorkerStore
 from tests.browser import building
 from tests.browser.conftest import OpenPage, refresh
+from tests.browser.experimenting import TWO, an_experiment, train
 from tests.browser.serving import ServedApi
 from tests.browser.tracing import traced
 from tests.conftest import forget_settings
@@ -231,6 +232,33 @@ def test_jobs_are_compared_by_curve_and_by_what_differs(open_page: OpenPage) -> 
         re.compile("64.*32|32.*64")
     )
     expect(differ).not_to_contain_text("batch_size")
+
+
+def test_an_experiment_is_followed_given_more_seeds_and_cancelled(open_page: OpenPage) -> None:
+    an_experiment(MARKUP, TWO)
+    page = open_page("/experiments")
+    page.get_by_role("link", name=MARKUP).click()
+    expect(page.get_by_text("Not finished: 0 of 6 jobs have ended.")).to_be_visible()
+    expect(page.locator("main img, main b")).to_have_count(0)
+
+    train(TWO)
+    expect(page.get_by_text("gru has the best mean val/accuracy, 0.92")).to_be_visible()
+    plot = page.get_by_role("group", name=re.compile("of every seed"))
+    expect(plot.get_by_role("img", name=re.compile("gru: mean 0.92, .* 3 seeds"))).to_be_visible()
+
+    page.get_by_label("Seeds", exact=True).fill("3")
+    press(page, "Train every arm with them")
+    expect(page.get_by_text("Every arm has seed 3 already")).to_be_visible()
+    page.get_by_label("Seeds", exact=True).fill("4..5")
+    press(page, "Train every arm with them")
+    expect(page.get_by_text("2 arms × 5 seeds")).to_be_visible()
+    press(page, "Cancel")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    expect(page.get_by_role("region", name="Experiment")).to_contain_text("cancelled")
+
+    page.get_by_role("link", name="Curves").click()
+    chart = page.get_by_role("img", name="Line chart of val/accuracy")
+    expect(chart).to_have_attribute("aria-label", re.compile("lstm.*gru"))
 
 
 def test_a_model_is_tried_and_says_why_it_refuses(

@@ -1,5 +1,6 @@
 """Experiments as lines of a list and of a leaderboard; made from what the API says of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -198,6 +199,6 @@ def vary_lines(vary: dict[str, list[Any]]) -> list[tuple[str, str]]:
 
 def _said(value: Any) -> str:
     if not isinstance(value, dict):
-        return str(value)
-    more = " ".join(f"{key}={each}" for key, each in value.items() if key != "type")
-    return f"{value.get('type', '')} {more}".strip()
+        return value if isinstance(value, str) else json.dumps(value)
+    options = ", ".join(f"{key}={_said(each)}" for key, each in value.items() if key != "type")
+    return f"{value['type']}({options})" if "type" in value else json.dumps(value)

@@ -13,10 +13,10 @@ from shared.db.keys import KeyStore
 from shared.db.tables import ExperimentRow
 from shared.db.viewer import Viewer, viewing
 from shared.scopes import USUAL_SCOPES, Scope
-from tests.browser.experimenting import BETTER, an_experiment, train
+from tests.browser.experimenting import TWO, an_experiment, train
 from tests.integration.dashboard.conftest import OUR_PAGE
 
-TWO = {cell: BETTER[cell][:2] for cell in ("lstm", "gru")}
+PAIR = {cell: values[:2] for cell, values in TWO.items()}
 FOREIGN = {"Sec-Fetch-Site": "cross-site", "X-Unroll-Page": "1"}
 
 
@@ -39,9 +39,9 @@ def test_an_empty_list_says_how_to_make_one(client: TestClient) -> None:
 def test_the_list_says_how_far_each_is_and_what_the_ended_ones_have_shown(
     client: TestClient,
 ) -> None:
-    first = an_experiment("first <b>", TWO)
-    train(TWO)
-    second = an_experiment("second", TWO)
+    first = an_experiment("first <b>", PAIR)
+    train(PAIR)
+    second = an_experiment("second", PAIR)
 
     page = client.get("/experiments").text
     part = client.get("/ui/experiments")
@@ -73,7 +73,7 @@ def test_a_page_has_the_conclusion_every_arm_every_seed_and_every_job(client: Te
 
 
 def test_a_page_ranks_by_another_metric_and_takes_no_unknown_one(client: TestClient) -> None:
-    path = f"/experiments/{an_experiment(reached=TWO)}"
+    path = f"/experiments/{an_experiment(reached=PAIR)}"
 
     assert "val/loss, lower is better" in client.get(path, params={"rank": "val/loss"}).text
     assert "val/accuracy, higher is better" in client.get(path, params={"rank": "none"}).text
@@ -82,8 +82,8 @@ def test_a_page_ranks_by_another_metric_and_takes_no_unknown_one(client: TestCli
 def test_curves_are_means_of_an_arm_between_its_lowest_and_highest_seed(
     client: TestClient,
 ) -> None:
-    experiment_id = an_experiment(reached=TWO)
-    train(TWO)
+    experiment_id = an_experiment(reached=PAIR)
+    train(PAIR)
 
     found = client.get(f"/ui/experiments/{experiment_id}/curves").json()
 
@@ -95,7 +95,7 @@ def test_curves_are_means_of_an_arm_between_its_lowest_and_highest_seed(
 
 
 def test_a_page_cancels_an_experiment_that_runs_and_then_says_so(client: TestClient) -> None:
-    experiment_id = an_experiment(reached=TWO)
+    experiment_id = an_experiment(reached=PAIR)
     path = f"{experiment_id}/cancel"
     assert "/cancel" in client.get(f"/experiments/{experiment_id}").text
 
@@ -109,7 +109,7 @@ def test_a_page_cancels_an_experiment_that_runs_and_then_says_so(client: TestCli
 
 
 def test_seeds_are_added_and_the_answer_shows_them(client: TestClient) -> None:
-    experiment_id = an_experiment(reached=TWO)
+    experiment_id = an_experiment(reached=PAIR)
 
     answer = post(client, f"{experiment_id}/seeds", data={"seeds": "3, 5..6"})
 
@@ -125,7 +125,7 @@ def test_seeds_are_added_and_the_answer_shows_them(client: TestClient) -> None:
 def test_what_is_no_list_of_new_seeds_is_refused_in_words(
     client: TestClient, seeds: str, said: str
 ) -> None:
-    experiment_id = an_experiment(reached=TWO)
+    experiment_id = an_experiment(reached=PAIR)
 
     answer = post(client, f"{experiment_id}/seeds", data={"seeds": seeds})
 
@@ -142,15 +142,16 @@ def log_in(client: TestClient, *scopes: Scope) -> Viewer:
 
 
 def test_what_belongs_to_another_key_is_not_there(guarded: TestClient) -> None:
-    theirs = an_experiment("theirs", TWO)
+    theirs = an_experiment("theirs", PAIR)
     with viewing(log_in(guarded, *USUAL_SCOPES)):
-        mine = an_experiment("mine", TWO)
+        mine = an_experiment("mine", PAIR)
 
     assert guarded.get(f"/experiments/{mine}").status_code == 200
     missing = guarded.get(f"/experiments/{theirs}")
     assert missing.status_code == 404
     assert "There is no experiment" in missing.text
     for path in ("", "/curves"):
+        assert guarded.get(f"/experiments/{theirs}{path}").status_code == 404
         assert guarded.get(f"/ui/experiments/{theirs}{path}").status_code == 404
     assert post(guarded, f"{theirs}/cancel").status_code == 404
     assert post(guarded, f"{theirs}/seeds", data={"seeds": "9"}).status_code == 404
@@ -160,7 +161,7 @@ def test_what_belongs_to_another_key_is_not_there(guarded: TestClient) -> None:
 
 def test_a_key_that_may_only_look_sees_no_button_and_changes_nothing(guarded: TestClient) -> None:
     with viewing(log_in(guarded, Scope.READ)):
-        experiment_id = an_experiment(reached=TWO)
+        experiment_id = an_experiment(reached=PAIR)
 
     page = guarded.get(f"/experiments/{experiment_id}")
 
