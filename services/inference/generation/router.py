@@ -125,6 +125,8 @@ async def _events(
     except TimeoutError:
         message = f"The sequence was not finished within {timeout_s:g} s."
         yield _event("error", {"code": "deadline_exceeded", "message": message})
+    except Busy as busy:  # the room was taken since it was looked for
+        yield _event("error", {"code": busy.code, "message": str(busy)})
     else:
         yield _event("done", _view(model, writer))
 
