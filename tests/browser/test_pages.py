@@ -28,7 +28,8 @@ CSV = "name,place\n" + "".join(f"{'ab'[n % 2] * (n % 5 + 2)},{'xy'[n % 2]}\n" fo
 
 @contextmanager
 def inference(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApi]:
-    """The inference service, which the API is told of."""
+    """The inference service, which the API is told of; in this process it must not compile on."""
+    monkeypatch.setattr("services.inference.app.warm_up", lambda: None)
     with ServedApi("services.inference.app") as served:
         monkeypatch.setenv("UNROLL_INFERENCE_URL", served.url)
         forget_settings()
@@ -264,7 +265,7 @@ def test_an_experiment_is_followed_given_more_seeds_and_cancelled(open_page: Ope
 def test_a_model_is_tried_and_says_why_it_refuses(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish("letters", "text class")
+    publish("letters", "text class", cell="elman")
     page = open_page("/models")
     page.get_by_role("link", name="letters").click()
     answer = page.locator("#answer")
