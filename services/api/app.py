@@ -39,6 +39,7 @@ LIMITS = {
     "/v1/jobs": "max_spec_bytes",
     "/ui/jobs": "max_spec_bytes",
     "/ui/preview": "max_spec_bytes",
+    "/ui/experiments": "max_spec_bytes",
     "/v1/experiments": "max_spec_bytes",
 }
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})

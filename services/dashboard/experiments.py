@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.api import experiments as api
 from services.api.experiments_view import ExperimentSummaryView, experiment_view, summary_views
+from services.api.routers.experiments import create_experiment
 from services.dashboard.access import CHANGES, can_change, data_login, page_login
 from services.dashboard.answers import conditional, conditional_part, part_text
 from services.dashboard.rendering import PageRoute, render
@@ -140,6 +141,10 @@ def add_seeds(
     """Train every arm with more seeds; answers the part of the page that shows them."""
     api.extend(experiment_id, _wanted(seeds))
     return HTMLResponse(part_text("experiment", **_values(request, experiment_id, rank)))
+
+
+# The same request as programs make, with the cookie in the place of a key.
+data.add_api_route("", create_experiment, methods=["POST"], status_code=201, dependencies=CHANGES)
 
 
 def _wanted(text: str) -> SeedsSpec:

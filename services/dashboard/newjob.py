@@ -112,7 +112,7 @@ def preview(request: Request, spec: JobSpec) -> Response:
     facts = [
         ("Parameters", words.number(view.num_parameters)),
         ("Steps", words.number(view.steps)),
-        ("Time", f"~{words.duration(view.estimated_duration_s)} ({view.duration_basis})"),
+        ("Time", f"{words.about(view.estimated_duration_s)} ({view.duration_basis})"),
         ("Memory", f"~{words.size(view.estimated_memory_bytes)}"),
         ("Mapping", words.mapping(view.spec)),
         ("Loss", str(view.spec["training"]["loss"]).replace("_", " ")),

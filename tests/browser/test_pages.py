@@ -186,6 +186,28 @@ def test_a_job_is_cloned_with_all_that_was_chosen(open_page: OpenPage) -> None:
     assert new.spec["training"]["clip_norm"] is None
 
 
+def test_several_cells_and_seeds_make_one_experiment(open_page: OpenPage) -> None:
+    building.a_real_dataset("letters")
+    page = open_page("/jobs/new?dataset=letters")
+    wait_for_preview(page)
+
+    page.get_by_text("Compare several cells").click()
+    page.get_by_role("checkbox", name="gru", exact=True).check()
+    page.get_by_label("Seed", exact=True).fill("1..3")
+    page.get_by_label("Dropout", exact=True).fill("7")
+    press(page, "Submit 6 jobs")
+    expect(page.get_by_label("Dropout", exact=True)).to_be_focused()
+    page.get_by_label("Dropout", exact=True).fill("0.1")
+    press(page, "Submit 6 jobs")
+
+    expect(page.get_by_role("heading", name="letters by cell")).to_be_visible()
+    with transaction() as db:
+        jobs = JobStore(db).page(JobFilter(), None, 10).rows
+    chosen = {(job.spec["network"]["cell"]["type"], job.spec["training"]["seed"]) for job in jobs}
+    assert chosen == {(cell, seed) for cell in ("lstm", "gru") for seed in (1, 2, 3)}
+    assert {job.spec["network"]["dropout"] for job in jobs} == {0.1}
+
+
 def test_workers_and_the_queue_follow_and_a_lost_worker_can_be_forgotten(
     open_page: OpenPage,
 ) -> None:

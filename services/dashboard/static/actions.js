@@ -1,20 +1,17 @@
-// What a person can do on a page: copy, act on jobs (cancel after a question), be told how it went.
+// What a person can do on a page: copy, act on jobs, press buttons that ask and then send, post forms
+// for a part that the service renders. It escaped all text there, and a document parsed like this
+// runs no script.
+import { keepTimes, poll, sayTimes } from "./live.js";
 
+const byId = (id) => document.getElementById(id);
 let toastTimer = 0;
 
 export function toast(text) {
-  const box = document.getElementById("toast");
+  const box = byId("toast");
   box.textContent = text;
   box.hidden = false;
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => (box.hidden = true), 6000);
-}
-
-export function wireCopy() {
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (button) copy(document.getElementById(button.dataset.copy));
-  });
 }
 
 async function copy(source) {
@@ -29,10 +26,10 @@ async function copy(source) {
 }
 
 export function confirmed(title, text, yes) {
-  const dialog = document.getElementById("confirm");
-  document.getElementById("confirm-title").textContent = title;
-  document.getElementById("confirm-text").textContent = text;
-  document.getElementById("confirm-yes").textContent = yes;
+  const dialog = byId("confirm");
+  byId("confirm-title").textContent = title;
+  byId("confirm-text").textContent = text;
+  byId("confirm-yes").textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -64,7 +61,7 @@ export async function act(ids, verb) {
   toast(faults.length && done ? `${done} ${DONE[verb]}; ${faults.length} not: ${words}` : words);
 }
 
-const AWAY = "The service does not answer; try again when the page is live.";
+export const AWAY = "The service does not answer; try again soon.";
 
 // What the service says: {fault} in words (with the whole `error`), else {html} or {json}.
 export async function send(url, { method = "POST", ...options }) {
@@ -83,3 +80,52 @@ export async function send(url, { method = "POST", ...options }) {
 
 // undefined, or what was wrong.
 const actOn = async (id, verb) => (await send(`/ui/jobs/${encodeURIComponent(id)}/${verb}`, {})).fault;
+
+// Parts
+
+export function swap(target, html) {
+  const old = byId(target);
+  const open = [...old.querySelectorAll("details[id][open]")].map(({ id }) => id);
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  old.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+  for (const id of open) byId(id)?.setAttribute("open", "");
+  byId(focused)?.focus();
+  sayTimes(old);
+  old.dispatchEvent(new Event("swapped", { bubbles: true }));
+}
+
+// A form with `data-swap` posts its fields and shows the answer in the part of that id.
+async function ask(form) {
+  const pressed = form.querySelector("button:not([type])");
+  pressed.disabled = true;
+  const answer = await send(form.action, { body: new FormData(form) });
+  pressed.disabled = false;
+  if (answer.html) swap(form.dataset.swap, answer.html);
+  else toast(answer.fault);
+}
+
+// A button with `data-send` asks its question, sends, and goes to `data-then` or refreshes.
+async function press(button) {
+  const { title, text, yes, send: url, method = "POST", then } = button.dataset;
+  if (title && !(await confirmed(title, text, yes))) return;
+  const { fault } = await send(url, { method });
+  if (fault) toast(fault);
+  else if (then) location.assign(then);
+  else refresh();
+}
+
+const live = document.querySelector("[data-poll]");
+const refresh = live ? poll(() => live.dataset.poll, (html) => swap(live.id, html)) : () => location.reload();
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-send], [data-copy]");
+  if (button?.dataset.copy) copy(byId(button.dataset.copy));
+  else if (button) press(button);
+});
+document.addEventListener("submit", (event) => {
+  if (!event.target.dataset.swap) return;
+  event.preventDefault();
+  ask(event.target);
+});
+keepTimes();
+if (!byId("connection")) document.documentElement.dataset.ready = "";

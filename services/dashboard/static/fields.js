@@ -25,7 +25,9 @@ function valueOf(control) {
   return READ[read](control.value);
 }
 
-const isOn = (control) => control.dataset.read && !control.matches(":disabled") && !control.closest("[hidden]");
+// A field that `data-default` says is as without it needs no word.
+const isOn = (control) => control.dataset.read && !control.matches(":disabled") && !control.closest("[hidden]")
+  && control.dataset.default !== String(control.type === "checkbox" ? control.checked : control.value);
 
 export function collect(form) {
   const found = {};
@@ -50,13 +52,13 @@ export function clearFaults(form) {
   for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 }
 
-// Says every fault where it belongs, the rest in `general`; returns the first field at fault.
+// Says faults at their fields, the rest in `general`; returns the first field at fault.
 export function showFaults(form, error, general) {
   clearFaults(form);
   const rest = [];
   let first = null;
   for (const { param, message } of error.details?.length ? error.details : [error]) {
-    const control = fieldAt(form, param);
+    const control = fieldAt(form, param?.replace(/^base\./, ""));
     if (control) say(control, message);
     else rest.push(param && !message.includes(param) ? `${param}: ${message}` : message);
     first ??= control ?? null;

@@ -1,5 +1,5 @@
 // Paints the heat maps of gates from bytes; a click on a row asks for its unit.
-import "./part.js";
+import "./actions.js";
 
 const form = document.getElementById("inspect");
 const hex = (colours) => colours.split(" ").map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));

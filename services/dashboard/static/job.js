@@ -1,6 +1,6 @@
 // The page of one job: header, cards and, by tab, log lines, checkpoints or attempts.
-import { act, cancelJobs, wireCopy } from "./actions.js";
-import { clock, fill, fillRows, keepTimes, poll } from "./live.js";
+import { act, cancelJobs } from "./actions.js";
+import { clock, fill, fillRows, poll } from "./live.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("job");
@@ -92,8 +92,6 @@ function wireLog() {
 
 // Start: `extra` gives more to ask for, `also` gets every new answer.
 export function start(extra = () => [], also = () => {}) {
-  keepTimes();
-  wireCopy();
   wireLog();
   const refresh = poll(() => `${base}?${query(extra())}`, (state) => {
     show(state);

@@ -1,6 +1,6 @@
 // The Jobs page: its rows kept fresh, filters that apply themselves, cancellation of several.
-import { cancelJobs, wireCopy } from "./actions.js";
-import { fillRows, keepTimes, poll } from "./live.js";
+import { cancelJobs } from "./actions.js";
+import { fillRows, poll } from "./live.js";
 
 const byId = (id) => document.getElementById(id);
 const table = byId("jobs");
@@ -73,6 +73,4 @@ filters.addEventListener("submit", (event) => {
   apply();
 });
 
-keepTimes();
-wireCopy();
 const refresh = poll(() => `/ui/jobs${location.search}`, show);

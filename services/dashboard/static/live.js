@@ -1,6 +1,5 @@
-// Keeps a page fresh: asks while the tab is visible (304 when nothing changed, slower while the
-// service is away), says whether what is shown is true, and puts fields where the template left
-// room for them. Text stays text.
+// Keeps a page fresh: asks while the tab is visible, says whether what is shown is true, and puts
+// fields where the template left room for them. Text stays text.
 const EVERY_MS = 2000;
 const LONGEST_MS = 15000;
 const WORDS = { live: "live", paused: "paused", away: "reconnecting…" };

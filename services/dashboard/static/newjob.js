@@ -1,7 +1,6 @@
-// The form for a new job: what fits the choice is shown, and every change is tried by a dry run.
-import { send } from "./actions.js";
-import { clearFaults, collect, showFaults } from "./fields.js";
-import { swap } from "./part.js";
+// The form for a new job: shows what fits the choice, and tries every change by a dry run.
+import { send, swap } from "./actions.js";
+import { clearFaults, collect, seedsOf, showFaults } from "./fields.js";
 import { whenUploaded } from "./upload.js";
 
 const byId = (id) => document.getElementById(id);
@@ -27,7 +26,7 @@ const sent = (spec) => ({ body: JSON.stringify(spec), headers: { "Content-Type":
 async function preview() {
   const mine = ++turn;
   const { html, fault, error } = await send("/ui/preview", sent(collect(form)));
-  if (mine !== turn) return; // a later change is under way
+  if (mine !== turn) return;
   clearFaults(form);
   general.hidden = true;
   if (html) swap("preview", html);
@@ -35,8 +34,23 @@ async function preview() {
   document.documentElement.dataset.preview = html ? "drawn" : "refused";
 }
 
+// Several cells or seeds make an experiment; else there is none.
+function experiment() {
+  const base = collect(form);
+  const { cell } = base.network;
+  const others = new FormData(form).getAll("several").filter((type) => type !== cell.type);
+  const seeds = seedsOf(byId("training.seed").value);
+  const count = (others.length + 1) * Math.max(1, seeds.length);
+  byId("submit").textContent = `Submit ${count} job${count > 1 ? "s" : ""}`;
+  byId("submit-word").textContent = count > 1 ? "as one experiment" : "";
+  if (count === 1) return null;
+  const vary = others.length ? { "network.cell": [cell, ...others] } : {};
+  return { name: base.name, base, vary, seeds, match: byId("match").value };
+}
+
 function changed() {
   fit();
+  experiment();
   clearTimeout(timer);
   timer = setTimeout(preview, 250);
 }
@@ -46,7 +60,8 @@ async function submit(event) {
   clearTimeout(timer);
   turn++;
   byId("submit").disabled = true;
-  const { json, fault, error } = await send(form.action, sent(collect(form)));
+  const plan = experiment();
+  const { json, fault, error } = await send(plan ? "/ui/experiments" : form.action, sent(plan ?? collect(form)));
   byId("submit").disabled = false;
   if (json) return location.assign(json.urls.dashboard);
   (showFaults(form, error ?? { message: fault }, general) ?? general).focus();

@@ -1,8 +1,8 @@
-// Curves of several jobs or arms in one chart: colour says which, and its dashes repeat it.
+// Curves of several jobs or arms in one chart; dashes repeat what colours say.
 import { LineChart, element } from "./chart.js";
 import { address, chosen, keep, wireControls } from "./scale.js";
 import { poll } from "./live.js";
-import "./part.js";
+import "./actions.js";
 
 const byId = (id) => document.getElementById(id);
 const host = byId("overlay");

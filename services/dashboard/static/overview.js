@@ -5,11 +5,10 @@ import { start } from "./job.js";
 
 const MAX_CHARTS = 4;
 const MAX_POINTS = 2000; // of a curve; past that it comes anew, thinned out by the service
-const COLUMNS = ["step", "epoch", "time", "value"];
 
 const byId = (id) => document.getElementById(id);
-const state = { charts: (address.get("charts") ?? "").split(",").filter(Boolean).slice(0, MAX_CHARTS) };
-let isChosen = state.charts.length > 0; // else the service shows what matters, as it comes in
+let picked = (address.get("charts") ?? "").split(",").filter(Boolean).slice(0, MAX_CHARTS);
+let isChosen = picked.length > 0; // else the service shows what matters, as it comes in
 const charts = new Map();
 let series = {};
 let groups = {};
@@ -24,14 +23,14 @@ function merge(view) {
   groups = view.groups;
   for (const [name, points] of Object.entries(view.series)) {
     const known = (series[name] ??= { step: [], epoch: [], time: [], value: [] });
-    for (const column of COLUMNS) known[column].push(...points[column]);
+    for (const column in known) known[column].push(...points[column]);
   }
   const isTooMuch = ({ step }) => step.length > MAX_POINTS;
   if (Object.values(series).some(isTooMuch)) series = {}; // the next answer brings them whole
 }
 
 function question() {
-  const wanted = [["part", "curves"], ["charts", isChosen ? state.charts.join(",") : ""]];
+  const wanted = [["part", "curves"], ["charts", isChosen ? picked.join(",") : ""]];
   for (const [name, { step }] of Object.entries(series)) {
     if (step.length) wanted.push(["after", `${name}:${step.at(-1)}`]);
   }
@@ -43,7 +42,7 @@ function showCurves({ job, curves }) {
   if (attempt && job.attempt !== attempt) forget(); // a new attempt goes back to its checkpoint
   else merge(curves);
   attempt = job.attempt;
-  if (!isChosen) state.charts = curves.charts;
+  if (!isChosen) picked = curves.charts;
   showChoice();
   draw();
 }
@@ -56,8 +55,12 @@ function forget() {
 function draw() {
   if (!Object.keys(series).length && charts.size) return; // between two thinnings: keep what is there
   const options = chosen(started_s);
-  const shown = state.charts.filter((name) => name in groups);
-  for (const [name, chart] of charts) if (!shown.includes(name)) remove(name, chart);
+  const shown = picked.filter((name) => name in groups);
+  for (const [name, { figure }] of charts) {
+    if (shown.includes(name)) continue;
+    figure.remove();
+    charts.delete(name);
+  }
   for (const name of shown) {
     if (!charts.has(name)) charts.set(name, new LineChart(name));
     const chart = charts.get(name);
@@ -65,11 +68,6 @@ function draw() {
     chart.set(groups[name].filter((curve) => curve in series).map((curve) => curveOf(curve, options.column)), best, options);
   }
   byId("no-curves").hidden = shown.length > 0;
-}
-
-function remove(name, chart) {
-  chart.figure.remove();
-  charts.delete(name);
 }
 
 function curveOf(name, column) {
@@ -82,25 +80,25 @@ function curveOf(name, column) {
 
 function showChoice() {
   const names = Object.keys(groups);
-  const isFull = state.charts.length >= MAX_CHARTS;
+  const isFull = picked.length >= MAX_CHARTS;
   const buttons = [...byId("choose").children];
   if (names.join() !== buttons.map((button) => button.textContent).join()) {
     byId("choose").replaceChildren(...names.map(choice));
   }
   for (const button of byId("choose").children) {
-    const isOn = state.charts.includes(button.textContent);
+    const isOn = picked.includes(button.textContent);
     button.ariaPressed = String(isOn);
-    button.disabled = isOn ? state.charts.length === 1 : isFull;
+    button.disabled = isOn ? picked.length === 1 : isFull;
   }
 }
 
 function choice(name) {
   const button = element("button", { type: "button", textContent: name });
   button.addEventListener("click", () => {
-    const isOn = state.charts.includes(name);
+    const isOn = picked.includes(name);
     isChosen = true;
-    state.charts = isOn ? state.charts.filter((other) => other !== name) : [...state.charts, name];
-    keep({ charts: state.charts.join(",") });
+    picked = isOn ? picked.filter((other) => other !== name) : [...picked, name];
+    keep({ charts: picked.join(",") });
     draw();
     showChoice();
     refresh();

@@ -75,8 +75,8 @@ export function clipped(context, f, draw) {
   context.restore();
 }
 
-// What cannot be drawn is a gap; a point between two gaps becomes a dot. A curve with more points
-// than pixels is drawn lightly, and a dashed one gets a rim, so that neither hides the other.
+// What cannot be drawn is a gap; a point between two gaps is a dot. A curve with more points than
+// pixels is drawn lightly, and a dashed one gets a rim: neither hides the other.
 export function drawCurve(context, f, xs, values, isDrawable, { dash, isRaw = false, colour = 1 }) {
   const isDense = xs.length > f.width;
   const lines = runs(values, isDrawable).map((run) => run.map((i) => [f.toX(xs[i]), f.toY(values[i])]));

@@ -1,6 +1,6 @@
 // Uploads a file, dropped or chosen (the browser does both), with its progress, and every fault by line and field.
+import { AWAY } from "./actions.js";
 import { clearFaults, collect, showFaults } from "./fields.js";
-import "./part.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("upload");
@@ -45,7 +45,7 @@ function post(body) {
   request.setRequestHeader("X-Unroll-Page", "1");
   request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
   request.onload = () => finish(request.status < 300, request.response);
-  request.onerror = () => finish(false, { error: { message: "The service does not answer; try again." } });
+  request.onerror = () => finish(false, null);
   request.send(body);
 }
 
@@ -60,14 +60,14 @@ function finish(isDone, answer) {
   byId("sent").hidden = true;
   byId("sent-word").textContent = isDone ? "Stored." : "";
   if (isDone) done(answer);
-  else refuse(answer?.error ?? { message: "The service did not take the file." });
+  else refuse(answer?.error ?? { message: AWAY });
 }
 
 function refuse(error) {
   const inFile = (error.details ?? []).filter(({ where }) => where && where !== "options");
   const title = byId("faults-title");
   const first = inFile.length ? null : showFaults(form, error, title);
-  if (inFile.length) title.textContent = `${inFile.length} ${inFile.length === 1 ? "fault" : "faults"} in the file; nothing was stored.`;
+  if (inFile.length) title.textContent = `Faults in the file: ${inFile.length}. Nothing was stored.`;
   const cell = (textContent) => Object.assign(document.createElement("td"), { textContent });
   const rows = inFile.map(({ where, field, message }) => {
     const row = document.createElement("tr");

@@ -121,6 +121,8 @@ class Option:
     value: Any
     choices: tuple[str, ...] = ()
     limits: tuple[float | None, float | None] = (None, None)
+    default: str = ""
+    """As its field would say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ def _option(name: str, schema: Wish, value: Any) -> Option:
     kind = "choice" if "enum" in schema else KINDS[schema["type"]]
     limits = (schema.get("minimum"), schema.get("maximum"))
     about = schema.get("description", "")
-    return Option(name, kind, about, value, tuple(schema.get("enum", ())), limits)
+    default = str(schema["default"]).lower() if kind == "flag" else str(schema["default"])
+    return Option(name, kind, about, value, tuple(schema.get("enum", ())), limits, default)
 
 
 KINDS = {"boolean": "flag", "number": "number", "integer": "number"}

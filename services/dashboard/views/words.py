@@ -53,6 +53,12 @@ def duration(seconds: float | None) -> str:
     return _two(whole, DAY, "d", HOUR, "h")
 
 
+def about(seconds: float) -> str:
+    """The same for an estimate: ~41 s."""
+    said = duration(seconds)
+    return said if said.startswith("<") else f"~{said}"
+
+
 def _two(seconds: int, large: int, large_word: str, small: int, small_word: str) -> str:
     rest = seconds % large // small
     first = f"{seconds // large} {large_word}"
