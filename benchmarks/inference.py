@@ -31,9 +31,11 @@ import orjson
 import torch
 from rich.console import Console
 from rich.table import Table
+from safetensors.torch import save_file
 
 from benchmarks.load import Load, Request, is_up, run_load
 from benchmarks.onnx_lstm import onnx_session
+from benchmarks.peers import WEIGHTS
 from services.embedded.servers import Servers, erase
 from shared.config import get_settings
 from shared.data.encoding import ClassTarget, Encoding
@@ -293,7 +295,7 @@ def measure_peers(budget_s: float) -> Iterator[Row]:
 def measure_peer(name: str, health: str, budget_s: float) -> Iterator[Row]:
     request = Request(*peer_request(name))
     with tempfile.TemporaryDirectory() as folder:
-        torch.save(big().state_dict(), Path(folder, "weights.pt"))
+        save_file(big().state_dict(), Path(folder, WEIGHTS))
         command = [sys.executable, "-m", "benchmarks.peers", name, folder, str(PORT)]
         with running(command, health):
             for clients in CLIENTS:

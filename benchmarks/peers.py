@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 FEATURES, LABELS = 32, 10
 MAX_BATCH, BATCH_WAIT_S = 64, 0.005
+WEIGHTS = "weights.safetensors"
 
 
 class Bare(nn.Module):
@@ -31,7 +33,7 @@ class Bare(nn.Module):
 
 def bare(folder: Path) -> Bare:
     """With the weights that our service has."""
-    ours, network = torch.load(folder / "weights.pt"), Bare().eval()
+    ours, network = load_file(folder / WEIGHTS), Bare().eval()
     own = {f"head.{name}": ours[f"head.{name}"] for name in ("weight", "bias")}
     for layer in (0, 1):
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):

@@ -22,7 +22,9 @@ Answer = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def inference(database_url: str) -> Iterator[TestClient]:
-    with TestClient(create_app()) as client:
+    app = create_app()
+    app.state.registry.lookup_s = 0.0  # a new version is asked for at once
+    with TestClient(app) as client:
         yield client
 
 
