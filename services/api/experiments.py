@@ -16,11 +16,11 @@ from services.api.experiments_view import (
     experiment_view,
 )
 from services.api.submit import NOMINAL_FLOPS_PER_S, why_it_waits
+from services.http.idempotency import once
 from shared.config import get_settings
 from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
 from shared.db.experiments import ExperimentStore
-from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
 from shared.db.queue import QueueStore
 from shared.db.seed import find_dataset
@@ -45,20 +45,21 @@ def create(spec: ExperimentSpec, idempotency: dict[str, str] | None = None) -> d
         InvalidSpec: with the faults of every arm.
         TooManyQueued: not all jobs may wait; none does.
     """
-    with transaction() as db:
-        store = IdempotencyStore(db, **idempotency) if idempotency else None
-        answer = store.reserve() if store else None
-        if answer is not None:
-            return answer
+    job_ids: list[str] = []
+
+    def make(db: Session) -> dict[str, Any]:
         dataset, planned = _planned(db, spec)
         row = _add(db, spec, dataset, planned)
-        job_ids = _queue(db, row, [(seed, arm) for seed in spec.seeds for arm in _arms(row)])
-        answer = experiment_view(db, row).model_dump(mode="json")
-        if store:
-            store.keep(answer)
-    log.info("experiment queued", experiment_id=row.id, num_jobs=len(job_ids))
-    wake_workers(job_ids)
-    return answer
+        pairs = [(seed, arm) for seed in spec.seeds for arm in _arms(row)]
+        job_ids.extend(_queue(db, row, pairs))
+        return experiment_view(db, row).model_dump(mode="json")
+
+    answer = once(idempotency, make)
+    if answer.is_first:
+        experiment_id = answer.body["id"]
+        log.info("experiment queued", experiment_id=experiment_id, num_jobs=len(job_ids))
+        wake_workers(job_ids)
+    return answer.body
 
 
 def extend(
@@ -70,21 +71,19 @@ def extend(
         Conflict: the experiment was cancelled, or its dataset deleted.
         InvalidSpec: a seed is there already, or they are too many.
     """
-    with transaction() as db:
-        store = IdempotencyStore(db, **idempotency) if idempotency else None
-        answer = store.reserve() if store else None
-        if answer is not None:
-            return answer
+    job_ids: list[str] = []
+
+    def make(db: Session) -> dict[str, Any]:
         row = ExperimentStore(db).lock(experiment_id)
         if row.cancelled_at is not None:
             raise Conflict(f"Experiment {row.id} was cancelled; make a new one.")
-        job_ids = _queue(db, row, _missing(db, row, wanted.seeds))
+        job_ids.extend(_queue(db, row, _missing(db, row, wanted.seeds)))
         row.seeds = [*row.seeds, *(seed for seed in wanted.seeds if seed not in row.seeds)]
-        answer = experiment_view(db, row).model_dump(mode="json")
-        if store:
-            store.keep(answer)
+        return experiment_view(db, row).model_dump(mode="json")
+
+    answer = once(idempotency, make)
     wake_workers(job_ids)
-    return answer
+    return answer.body
 
 
 def cancel(experiment_id: str) -> ExperimentView:

@@ -5,10 +5,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from services.api.views import version_view
+from services.http.idempotency import once
 from shared.data.encoding import Encoding
 from shared.db.checkpoints import CheckpointStore
-from shared.db.engine import transaction
-from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
 from shared.db.models import PENDING, ModelStore
 from shared.db.tables import DatasetRow, JobRow, ModelVersionRow
@@ -21,17 +20,15 @@ log = get_logger(__name__)
 
 def publish(name: str, checkpoint_id: str, idempotency: dict[str, str] | None) -> dict[str, Any]:
     """The new version as JSON, or the first answer to the same Idempotency-Key."""
-    with transaction() as db:
-        store = IdempotencyStore(db, **idempotency) if idempotency else None
-        answer = store.reserve() if store else None
-        if answer is not None:
-            return answer
-        row = _add_version(db, name, checkpoint_id)
-        answer = version_view(row, {}).model_dump(mode="json")
-        if store:
-            store.keep(answer)
-    log.info("checkpoint published", model=name, version=row.version, checkpoint_id=checkpoint_id)
-    return answer
+
+    def make(db: Session) -> dict[str, Any]:
+        return version_view(_add_version(db, name, checkpoint_id), {}).model_dump(mode="json")
+
+    answer = once(idempotency, make)
+    if answer.is_first:
+        version = answer.body["version"]
+        log.info("checkpoint published", model=name, version=version, checkpoint_id=checkpoint_id)
+    return answer.body
 
 
 def _add_version(db: Session, name: str, checkpoint_id: str) -> ModelVersionRow:

@@ -6,10 +6,10 @@ from sqlalchemy.orm import Session
 
 from services.api.jobs_view import view_of
 from services.api.views import DryRunView, JobView
+from services.http.idempotency import once
 from shared.config import get_settings
 from shared.db.datasets import DatasetStore, facts_of
 from shared.db.engine import transaction
-from shared.db.idempotency import IdempotencyStore
 from shared.db.jobs import JobStore
 from shared.db.queue import QueueStore
 from shared.db.seed import find_dataset
@@ -27,22 +27,19 @@ NOMINAL_FLOPS_PER_S = 5e9  # a slow core; only until the first job here has fini
 
 def submit(spec: JobSpec, idempotency: dict[str, str] | None) -> dict[str, Any]:
     """The new job as JSON, or the first answer to the same Idempotency-Key."""
-    with transaction() as db:
-        store = IdempotencyStore(db, **idempotency) if idempotency else None
-        answer = store.reserve() if store else None
-        if answer is not None:
-            return answer
+
+    def make(db: Session) -> dict[str, Any]:
         dataset, resolved, cost = _resolved(db, spec)
         DatasetStore(db).hold(dataset)
         job = JobStore(db).add(resolved, dataset.id, cost, current_request_id())
         job.status_reason = why_it_waits(db, resolved)
-        view: JobView = view_of(db, job)
-        answer = view.model_dump(mode="json")
-        if store:
-            store.keep(answer)
-    log.info("job queued", job_id=view.id, attempt=0)
-    wake_workers([view.id])
-    return answer
+        return view_of(db, job).model_dump(mode="json")
+
+    answer = once(idempotency, make)
+    if answer.is_first:
+        log.info("job queued", job_id=answer.body["id"], attempt=0)
+        wake_workers([answer.body["id"]])
+    return answer.body
 
 
 def act(job_id: str, verb: Verb) -> JobView:

@@ -1,10 +1,12 @@
 """POSTs that create, sent again: the same key and body give the first answer. Knows no noun."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
+from sqlalchemy.orm import Session
 
 from services.http.auth import Owner
 from shared.db.engine import transaction
@@ -32,18 +34,28 @@ async def _idempotency(
 Idempotency = Annotated[dict[str, str] | None, Depends(_idempotency)]
 
 
-def once(idempotency: dict[str, str] | None, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` makes, as JSON, or the first answer to the same Idempotency-Key.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered, as JSON."""
+
+    body: dict[str, Any]
+    is_first: bool
+    """False where it is the answer that the same request got before."""
+
+
+def once(idempotency: dict[str, str] | None, make: Callable[[Session], dict[str, Any]]) -> Answer:
+    """What `make` makes in a transaction, which is committed, or the first answer to the same
+    Idempotency-Key.
 
     Raises:
         IdempotencyMismatch: the key came with another body before.
     """
-    if idempotency is None:
-        return make()
     with transaction() as db:
-        store = IdempotencyStore(db, **idempotency)
-        answer = store.reserve()
-        if answer is None:
-            answer = make()
+        store = IdempotencyStore(db, **idempotency) if idempotency else None
+        answer = store.reserve() if store else None
+        if answer is not None:
+            return Answer(answer, is_first=False)
+        answer = make(db)
+        if store:
             store.keep(answer)
-        return answer
+    return Answer(answer, is_first=True)

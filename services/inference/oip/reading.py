@@ -15,16 +15,8 @@ from shared.data.encoding import CategoryInput, Encoding, NumericInput, TokenInp
 from shared.jobs.errors import InvalidSpec, shortened
 
 Tensors = Mapping[str, Tensor]
-IGNORED = frozenset(
-    {
-        "binary_data_output",  # how the answer is written
-        *("sequence_id", "sequence_start", "sequence_end"),
-        *(
-            "priority",
-            "timeout",
-        ),  # of a queue; a client that sends them gets its answer all the same
-    }
-)
+READ_ELSEWHERE = frozenset({"binary_data_output", "sequence_id", "sequence_start", "sequence_end"})
+"""Parameters that say how the answer is written, and which sequence a request goes on with."""
 
 
 def raw_inputs(encoding: Encoding, tensors: Tensors) -> list[Any]:
@@ -53,10 +45,10 @@ def options_of(parameters: Parameters) -> Options:
         InvalidSpec: a parameter is unknown.
         RequestValidationError: an option is out of its range.
     """
-    given = {name: value for name, value in parameters.items() if name not in IGNORED}
+    given = {name: value for name, value in parameters.items() if name not in READ_ELSEWHERE}
     for name in given:
         if name not in Options.model_fields:
-            known = ", ".join((*Options.model_fields, *sorted(IGNORED)))
+            known = ", ".join((*Options.model_fields, *sorted(READ_ELSEWHERE)))
             path = f"parameters.{shortened(name)}"
             raise InvalidSpec(f"{path}: there is no such parameter; there are {known}.", param=path)
     try:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
+from sqlalchemy.orm import Session
 
 from services.http.errors import CONFLICT, GONE, NOT_FOUND
 from services.http.idempotency import Idempotency, once
@@ -68,8 +69,8 @@ async def step_session(
 @router.post("/sessions/{session_id}/fork", status_code=201, responses=EXISTS)
 def fork_session(session_id: str, request: Request, idempotency: Idempotency) -> SessionView:
     """A second session that goes on from where this one is."""
-    made = once(idempotency, lambda: _json(session_view(sessions_of(request).fork(session_id))))
-    return SessionView.model_validate(made)
+    made = once(idempotency, lambda _: _json(session_view(sessions_of(request).fork(session_id))))
+    return SessionView.model_validate(made.body)
 
 
 @router.get("/sessions/{session_id}/state", responses=EXISTS)
@@ -93,12 +94,12 @@ def _created(
 ) -> SessionView:
     registry: Registry = request.app.state.registry
 
-    def make() -> dict[str, Any]:
+    def make(_: Session) -> dict[str, Any]:
         model, state = state_for(registry, name, version, wish.state)
         kept = sessions_of(request).create(model, state=state, lifetime_s=wish.lifetime_s)
         return _json(session_view(kept))
 
-    return SessionView.model_validate(once(idempotency, make))
+    return SessionView.model_validate(once(idempotency, make).body)
 
 
 def _json(view: SessionView) -> dict[str, Any]:

@@ -262,13 +262,15 @@ def test_parameters_are_generation_options(url: str, client: triton.InferenceSer
     tensors = tensors_of(arrays_of("next symbol", rows))
     wish = {"max_length": 6, "temperature": 1.5, "seed": 3}
 
-    result = client.infer("next-symbol", tensors, parameters=wish, priority=1, timeout=1000)
+    result = client.infer("next-symbol", tensors, parameters=wish)
 
     expected = predicted(url, "next symbol", rows, **wish)
     assert [text.decode() for text in result.as_numpy("text")] == [one["text"] for one in expected]
     for wrong, words in (({"max_lenght": 6}, "no such parameter"), ({"top_p": 7.0}, "top_p")):
         with pytest.raises(InferenceServerException, match=words):
             client.infer("next-symbol", tensors, parameters=wrong)
+    with pytest.raises(InferenceServerException, match="no such parameter"):
+        client.infer("next-symbol", tensors, timeout=1000)
 
 
 def test_a_sequence_goes_on_from_request_to_request(
