@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from services.dashboard.access import COOKIE
 from services.embedded.servers import Servers
 from services.http import keys
 from services.inference.app import create_app as create_inference
@@ -17,6 +19,7 @@ from shared.db.keys import digest_of
 from tests.integration.api.client import api_client, error_of, hold_to_contract
 from tests.integration.seeding import execute, seeded_servers, settings, spec
 
+OUR_PAGE = {"Sec-Fetch-Site": "same-origin", "X-Unroll-Page": "1"}
 OPERATOR = {"Authorization": "Bearer the-operators-key"}
 BODIES: dict[str, Any] = {"/v1/jobs": spec(), "/v1/keys": {"name": "k"}}
 
@@ -130,6 +133,26 @@ def test_the_inference_service_knows_the_same_keys(
         inference.post(path, json=body, headers=bearer(make(client, scope))).status_code == status
     )
     error_of(inference.post(path, json=body), 401)
+
+
+@pytest.mark.parametrize(("scopes", "status"), [(["read"], 403), (["read", "infer"], 404)])
+def test_a_login_of_the_dashboard_may_at_inference_what_its_key_may_until_its_end(
+    client: TestClient, inference: TestClient, later: Any, scopes: list[str], status: int
+) -> None:
+    def ask(token: str) -> httpx.Response:
+        headers = {"Authorization": f"Login {token}"}
+        return inference.post("/v1/models/x/predict", json={"inputs": ["a"]}, headers=headers)
+
+    form = {"key": make(client, *scopes)["secret"]}
+    entered = client.post("/login", data=form, headers=OUR_PAGE, follow_redirects=False)
+    token = entered.cookies[COOKIE]
+    answer = ask(token)
+    client.post("/logout", headers=OUR_PAGE, follow_redirects=False)
+    later()
+
+    assert answer.status_code == status
+    error_of(ask(token), 401)
+    error_of(ask("made-up"), 401)
 
 
 def test_a_revoked_key_opens_nothing_five_seconds_later_in_either_service(
