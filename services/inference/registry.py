@@ -41,6 +41,12 @@ class Loaded:
     network: AnyNetwork
     encoding: Encoding
     num_bytes: int
+    """Of its weights."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What it may take of memory: a network that is stepped has its weights in another order too."""
+        return self.num_bytes * 2 if isinstance(self.network, Network) else self.num_bytes
 
     @cached_property
     def stepper(self) -> Stepper:
@@ -144,7 +150,7 @@ class Registry:
 
     @property
     def num_bytes(self) -> int:
-        return sum(loaded.num_bytes for loaded in self._loaded.values())
+        return sum(loaded.held_bytes for loaded in self._loaded.values())
 
 
 def _key(row: ModelVersionRow) -> Key:
@@ -184,6 +190,5 @@ def complete_checks(row: ModelVersionRow, network: AnyNetwork) -> None:
 
 
 def size_of(network: nn.Module) -> int:
-    """Bytes of its weights; twice of those that may be stepped, which are kept in another order too."""
-    num_bytes = sum(p.numel() * p.element_size() for p in network.parameters())
-    return num_bytes * 2 if isinstance(network, Network) else num_bytes
+    """Bytes of its weights."""
+    return sum(p.numel() * p.element_size() for p in network.parameters())

@@ -87,7 +87,7 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
 ) -> None:
     wanted: dict[str, Any] = {
         "training": {"epochs": 4, "batch_size": 64},
-        "checkpoint": {"every_steps": 5, "keep_last": 1},
+        "checkpoint": {"every_steps": 5, "keep_last": 20},  # of about 100: time to publish one
     }
     with (
         clients(stack) as (api, _),
@@ -95,7 +95,7 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
     ):
         job_id = submit(api, "copy", **wanted)
         assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 60)
-        early = client.checkpoints(job_id).data[-1].id
+        early = client.checkpoints(job_id).data[0].id
         version = client.publish("early", early)
         client.set_alias("early", "production", version.version)
         [sequence] = [record["input"] for record in client.preview("copy", limit=1)["data"]]
