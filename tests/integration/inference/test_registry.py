@@ -134,7 +134,7 @@ def test_the_networks_used_longest_ago_make_room(
         publish(name, "tags", **WIDE)
     with transaction() as db:
         row = ModelStore(db).version("a")
-    registry = Registry(2 * registry_module.load(row).num_bytes + 1000)
+    registry = Registry(2 * registry_module.load(row).held_bytes + 1000)
     loads.clear()
     for name in ("a", "b", "a", "c"):  # c drives b out, because a was used later
         registry.get(name)
@@ -154,7 +154,7 @@ def test_a_network_larger_than_the_bound_is_served_alone(database_url: str) -> N
 
     registry.get("small")
     wide = registry.get("wide")
-    assert registry.num_bytes == wide.num_bytes > registry.max_bytes
+    assert registry.num_bytes == wide.held_bytes > registry.max_bytes
 
 
 def test_the_bound_is_the_operators(
