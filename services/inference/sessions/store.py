@@ -38,13 +38,13 @@ redis.call('SET', KEYS[2], ARGV[5])
 {KEEP}
 return 1
 """
-# ARGV: id, lifetime in ms, position before, position after, state. A session that went on meanwhile
-# is left as it is.
+# ARGV: id, lifetime in ms, position before, position after, state, facts. A session that went on in the
+# meantime, or was replaced by a new one of the same id, is left as it is.
 SAVE = f"""{NOW}
 local lifetime = tonumber(ARGV[2])
 local position = redis.call('HGET', KEYS[1], 'position')
 if not position then return -1 end
-if position ~= ARGV[3] then return 0 end
+if position ~= ARGV[3] or redis.call('HGET', KEYS[1], 'facts') ~= ARGV[6] then return 0 end
 redis.call('HSET', KEYS[1], 'position', ARGV[4], 'state', ARGV[5])
 {KEEP}
 return 1
@@ -126,7 +126,13 @@ class SessionStore:
     def save(self, steps: Sequence[tuple[Kept, Kept]]) -> list[Saved]:
         """Store what sessions have become, each if it is still where its step started from."""
         calls = [
-            _call(after.facts, before.position, after.position, after.state)
+            _call(
+                after.facts,
+                before.position,
+                after.position,
+                after.state,
+                orjson.dumps(before.facts),
+            )
             for before, after in steps
         ]
         return [Saved(verdict) for verdict in _run(SAVE, calls)]

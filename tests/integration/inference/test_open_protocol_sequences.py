@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from services.inference.app import create_app
+from tests.integration.api.client import hold_to_contract
+
 
 def step(
     client: TestClient, model: str, tensor: dict[str, Any], **parameters: Any
@@ -40,3 +43,17 @@ def test_a_sequence_that_ends_is_forgotten_and_may_begin_again(client: TestClien
     assert answer.status_code == 400
     assert "sequence_start" in answer.json()["error"]
     assert step(client, "tags", text("xy"), sequence_id=5, sequence_start=True) == first
+
+
+def test_a_sequence_that_begins_anew_in_another_replica_goes_on_from_there(
+    client: TestClient,
+) -> None:
+    replica = TestClient(create_app())
+    hold_to_contract(replica, create_app)
+    step(client, "tags", text("xy"), sequence_id=6, sequence_start=True)
+    step(replica, "tags", text("zz"), sequence_id=6, sequence_start=True)
+
+    last = step(client, "tags", text("x"), sequence_id=6)
+    whole = step(client, "tags", text("zzx"))
+    num_labels = len(last["probabilities"])
+    assert last["probabilities"] == pytest.approx(whole["probabilities"][-num_labels:], abs=1e-5)
