@@ -1,17 +1,18 @@
 """Texts that a model writes, whole or symbol by symbol. Knows no route."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from services.inference.generation.writer import writer_for
+from services.inference.generation.writer import Event, writer_for
 from services.inference.oip.infer import Protocol, Watch, key_of
 from services.inference.oip.message import Parameters
 from services.inference.oip.reading import options_of
 from services.inference.oip.tensors import dumps
 from services.inference.options import GenerateOptions, Options
-from services.inference.predictor import encode, predict
+from services.inference.predictor import encode, forward_pass, predict
 from services.inference.registry import Loaded
 from services.inference.writing import check_work, with_seed
 from shared.data.encoding import JOINERS, TextTarget, TokenInput
@@ -77,8 +78,9 @@ class Generation:
             yield self._text()
             return
         options = GenerateOptions.model_validate(self.options.model_dump())
-        for event in writer_for(self.model, self.array, options):
-            yield event["text"]
+        with closing(iter(writer_for(self.model, self.array, options))) as steps:
+            while (event := _next(steps)) is not None:
+                yield event["text"]
 
     def _count(self, watch: Watch) -> None:
         watch.lap()
@@ -90,6 +92,11 @@ class Generation:
         model = self.model
         view = {"text_output": text, "model_name": model.name, "model_version": str(model.version)}
         return view if self.request.id is None else {**view, "id": self.request.id}
+
+
+def _next(steps: Iterator[Event]) -> Event | None:
+    with forward_pass():  # for one step: the reader may be slow
+        return next(steps, None)
 
 
 def _check_text(model: Loaded) -> None:
