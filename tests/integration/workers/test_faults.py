@@ -86,7 +86,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
     first_log = tmp_path / "first.log"
     with worker_command(first_log, "--concurrency", "1") as first:
         wait_for_workers(1)
-        job_id = submit(**LONG_ENOUGH)
+        job_id = submit(**LONG_ENOUGH | {"training": {"epochs": 12, "batch_size": 64}})
         wake(job_id)
         assert wait_for(lambda: job_row(job_id).progress.get("step", 0) > 0, 60)
         frozen = children_of(first.pid)
