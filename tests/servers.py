@@ -121,11 +121,26 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs under this pid; a zombie does not."""
+    stat = proc_file(pid, "stat")
+    return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that the main thread of this one started; none once it has ended."""
+    return [int(child) for child in proc_file(pid, f"task/{pid}/children").split()]
+
+
+def processes() -> list[int]:
+    """Every process of the machine."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def proc_file(pid: int, name: str) -> str:
+    """What the kernel tells about a process, or nothing once it has ended."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        return ""
 
 
 def is_root() -> bool:

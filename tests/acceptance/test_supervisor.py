@@ -29,7 +29,7 @@ from services.standalone import (
     commands_for,
     down,
 )
-from tests.servers import free_port, is_alive, state_directory, wait_for
+from tests.servers import free_port, is_alive, proc_file, processes, state_directory, wait_for
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 RUN = """
@@ -94,10 +94,10 @@ def none_alive(pids: list[int]) -> bool:
 def descendants(pid: int) -> list[int]:
     """Every process below `pid`."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and is_alive(int(entry.name)):
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
+    for one in processes():
+        state, parent, *_ = proc_file(one, "stat").rpartition(")")[2].split() or ("Z", "0")
+        if state != "Z":
+            children.setdefault(int(parent), []).append(one)
     found = [pid]
     for one in found:
         found += children.get(one, [])

@@ -7,7 +7,6 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ import pytest
 
 from services.client.client import UnrollClient
 from services.standalone import Standalone
-from tests.servers import throw_away_stack, wait_for
+from tests.servers import children_of, throw_away_stack, wait_for
 
 ENDED = {"succeeded", "failed", "cancelled"}
 
@@ -172,8 +171,7 @@ def checkpoints_of(api: httpx.Client, job_id: str) -> list[Any]:
 def pool_processes(stack: Standalone) -> list[int]:
     """The forked training processes of the stack's workers."""
     parents = [pid for name, pid in stack.record().processes.items() if name.startswith("worker")]
-    children = [Path(f"/proc/{pid}/task/{pid}/children").read_text().split() for pid in parents]
-    return [int(pid) for pids in children for pid in pids]
+    return [child for pid in parents for child in children_of(pid)]
 
 
 def test_a_running_job_is_cancelled_within_two_seconds_or_one_step(stack: Standalone) -> None:

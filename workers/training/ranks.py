@@ -52,7 +52,7 @@ class Ranks(Team):
     def begin(self, network: AnyNetwork) -> None:
         """Take the first process's weights; from here on gradients are averaged."""
         ids = [self.device.index] if self.device.type == "cuda" else None
-        self.parallel = DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+        self.parallel = DistributedDataParallel(network, device_ids=ids, forward_sync_buffers=False)
 
     def seed(self, seed: int) -> None:
         """Give every process but the first a random generator of its own."""

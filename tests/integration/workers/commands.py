@@ -51,7 +51,3 @@ def wake(*job_ids: str) -> None:
 def statuses() -> list[str]:
     with transaction() as db:
         return [*db.execute(text("SELECT status FROM jobs ORDER BY id")).scalars()]
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

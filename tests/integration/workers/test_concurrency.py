@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from shared.db.engine import transaction
 from tests.integration.workers.commands import (
-    children_of,
     statuses,
     wait_for_workers,
     wake,
@@ -18,7 +17,7 @@ from tests.integration.workers.commands import (
     workers,
 )
 from tests.integration.workers.conftest import Submit
-from tests.servers import wait_for
+from tests.servers import children_of, wait_for
 
 LARGE = {
     "network": {"cell": "elman", "hidden_size": 40},

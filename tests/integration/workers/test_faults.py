@@ -22,7 +22,6 @@ from shared.queue import num_messages
 from tests.conftest import forget_settings
 from tests.integration.seeding import execute
 from tests.integration.workers.commands import (
-    children_of,
     statuses,
     wait_for_workers,
     wake,
@@ -30,7 +29,7 @@ from tests.integration.workers.commands import (
 )
 from tests.integration.workers.conftest import Submit, job_row
 from tests.integration.workers.test_stopping import curve
-from tests.servers import wait_for
+from tests.servers import children_of, wait_for
 from workers import lease as lease_module
 from workers.lease import Heart
 from workers.runner import run_next

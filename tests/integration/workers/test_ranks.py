@@ -20,7 +20,7 @@ from tests.integration.workers.commands import wait_for_workers, wake, worker_co
 from tests.integration.workers.conftest import Submit, job_row
 from tests.integration.workers.test_concurrency import lines_of
 from tests.integration.workers.test_stopping import curve
-from tests.servers import is_alive, wait_for
+from tests.servers import is_alive, proc_file, processes, wait_for
 from workers import launch
 from workers.lease import Heart
 from workers.runner import run_next
@@ -58,21 +58,16 @@ def test_two_devices_draw_the_curve_of_one(
     assert set(two.latest) == set(one.latest)
 
 
-def processes() -> dict[int, int]:
+def ranks() -> dict[int, int]:
     """The pid of every living process of a job on several devices, by rank."""
     found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and is_alive(int(entry.name)):
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"workers.rank" in command:
-                told = dict(v.split(b"=", 1) for v in environ(entry) if b"=" in v)
-                if told.get(b"UNROLL_DATABASE_URL") == os.environ["UNROLL_DATABASE_URL"].encode():
-                    found[int(told[b"RANK"])] = int(entry.name)
+    for pid in processes():
+        if "workers.rank" in proc_file(pid, "cmdline").split("\0") and is_alive(pid):
+            environ = proc_file(pid, "environ").split("\0")
+            told = dict(each.split("=", 1) for each in environ if "=" in each)
+            if told.get("UNROLL_DATABASE_URL") == os.environ["UNROLL_DATABASE_URL"]:
+                found[int(told["RANK"])] = pid
     return found
-
-
-def environ(entry: Path) -> list[bytes]:
-    return (entry / "environ").read_bytes().split(b"\0")
 
 
 def steps_of(job_id: str) -> int:
@@ -113,7 +108,7 @@ def test_a_job_handed_back_and_then_struck_ends_with_the_weights_of_a_calm_one(
         run_next(heart)
     released = job_row(troubled)
     stopped_at = steps_of(troubled)
-    with meanwhile(troubled, stopped_at, lambda: os.kill(processes()[1], signal.SIGKILL)):
+    with meanwhile(troubled, stopped_at, lambda: os.kill(ranks()[1], signal.SIGKILL)):
         run_next(heart)
     struck = job_row(troubled)
     with transaction() as db:
@@ -129,7 +124,7 @@ def test_a_job_handed_back_and_then_struck_ends_with_the_weights_of_a_calm_one(
     assert 0 < stopped_at < 400
     assert job_row(troubled).weights_sha256 == job_row(calm).weights_sha256
     assert curve(troubled, "train/loss") == curve(calm, "train/loss")
-    assert processes() == {}
+    assert ranks() == {}
 
 
 @pytest.mark.parametrize(("verb", "status"), [(Verb.CANCEL, "cancelled"), (Verb.PAUSE, "paused")])
@@ -148,7 +143,7 @@ def test_a_job_stopped_by_its_user_stops_on_all_devices_and_keeps_its_checkpoint
     with transaction() as db:
         kept = [row.step for row, _ in CheckpointStore(db).of_job(job_id)]
     assert steps_of(job_id) in kept
-    assert processes() == {}
+    assert ranks() == {}
 
 
 def test_a_fault_of_the_job_is_not_taken_for_one_of_a_machine(
@@ -185,11 +180,11 @@ def test_a_worker_takes_the_processes_of_its_job_with_it(
         wait_for_workers(1)
         wake(job_id)
         assert wait_for(lambda: steps_of(job_id) > 0, WAIT_S)
-        assert set(processes()) == {0, 1}
+        assert set(ranks()) == {0, 1}
 
         command.send_signal(number)
 
-        assert wait_for(lambda: processes() == {}, WAIT_S)
+        assert wait_for(lambda: ranks() == {}, WAIT_S)
         command.wait(WAIT_S)
     assert job_row(job_id).status == status
     [begun] = lines_of(log, "training starts")
