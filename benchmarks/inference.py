@@ -14,6 +14,7 @@ Every load is bounded by `--seconds`. What is not installed is said to be absent
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,12 +55,13 @@ CLIENTS = (1, 8, 64)
 NUM_SESSIONS, SESSION_CLIENTS = 1000, 8
 NUM_LEAVING, LEAVE_EVERY = 10_000, 100
 START_S = 120.0
+LAST_WORDS = 2000  # characters of a server that did not start
 PORT = 18_471
 Row = tuple[str, str, str]
 
 
 class NoServer(RuntimeError):
-    """A server that did not start; its own words are on stderr."""
+    """A server that did not start; in its own words."""
 
 
 def make_network(mapping: Mapping, **network: Any) -> Network:
@@ -191,7 +193,6 @@ def service() -> Iterator[None]:
                 "UNROLL_REDIS_URL": servers.redis_url,
                 "UNROLL_RATE_LIMIT_PER_S": "0",
                 "UNROLL_LOG_LEVEL": "WARNING",
-                "OMP_WAIT_POLICY": "PASSIVE",
             }
             get_settings.cache_clear()
             upgrade()
@@ -208,16 +209,20 @@ def service() -> Iterator[None]:
 @contextmanager
 def running(command: Sequence[str], path: str) -> Iterator[None]:
     """A server process that answers at `path`, ended afterwards."""
-    with subprocess.Popen(command) as process:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
+    ):
         try:
             until = time.monotonic() + START_S
             while not is_up(PORT, path):
                 if process.poll() is not None or time.monotonic() > until:
-                    raise NoServer
+                    log.seek(0)
+                    raise NoServer(log.read().decode(errors="replace")[-LAST_WORDS:])
                 time.sleep(0.1)
             yield
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # some have processes of their own
 
 
 def sequence() -> list[list[float]]:
@@ -288,7 +293,8 @@ def measure_peers(budget_s: float) -> Iterator[Row]:
             continue
         try:
             yield from measure_peer(name, health, budget_s)
-        except NoServer:
+        except NoServer as error:
+            Console(stderr=True).print(str(error))
             yield name, "did not start", "see stderr"
 
 

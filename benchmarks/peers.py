@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 FEATURES, LABELS = 32, 10
-MAX_BATCH, BATCH_WAIT_S = 64, 0.005
+MAX_BATCH = 64
 WEIGHTS = "weights.safetensors"
 
 
@@ -45,28 +45,9 @@ def bare(folder: Path) -> Bare:
 def litserve(folder: Path, port: int) -> None:
     import litserve as ls
 
-    class Api(ls.LitAPI):  # type: ignore[misc, name-defined, unused-ignore]
-        def setup(self, device: str) -> None:
-            self.network = bare(folder)
+    from benchmarks.lit_peer import Api
 
-        def decode_request(self, request: dict[str, Any]) -> Tensor:
-            return torch.tensor(request["input"])
-
-        def batch(self, inputs: list[Tensor]) -> Tensor:
-            return torch.stack(inputs)
-
-        def predict(self, x_BTF: Tensor) -> Tensor:
-            with torch.inference_mode():
-                return self.network(x_BTF)
-
-        def unbatch(self, output_BK: Tensor) -> list[Tensor]:
-            return list(output_BK)
-
-        def encode_response(self, output_K: Tensor) -> dict[str, Any]:
-            return {"probabilities": output_K.tolist()}
-
-    api = Api(max_batch_size=MAX_BATCH, batch_timeout=BATCH_WAIT_S)
-    server = ls.LitServer(api, accelerator="cpu")
+    server = ls.LitServer(Api(folder), accelerator="cpu")
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 
 

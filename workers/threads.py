@@ -3,6 +3,7 @@
 import os
 
 from shared.config import get_settings
+from shared.cores import num_cores
 from shared.jobs.spec import JobSpec
 
 WORTH_SHARING = 32 * 512
@@ -18,10 +19,3 @@ def threads_for(spec: JobSpec) -> int:
         return 1
     beside = int(os.environ.get("UNROLL_CONCURRENCY", "1"))
     return max(1, num_cores() // (beside * devices))
-
-
-def num_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """The inference service: it serves what was trained. The only service that loads torch."""
 
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,8 @@ from shared.scopes import Scope
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=warm_up, name="compile", daemon=True).start()
+    gc.collect()
+    gc.freeze()  # what is there now stays; a request's many lists must not have it looked through
     yield
 
 

@@ -13,11 +13,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class Lane(Generic[Item, Result]):
+    """What waits under one key, and how many batches of it are worked on."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self.num_running = 0
+
+
 class Batcher(Generic[Key, Item, Result]):
     """Runs items of one key together, and batches of different keys side by side.
 
     Nothing waits for company: an item that comes alone is run at once, and those that come in the
-    meantime are the next batch. So no item waits longer than for the batch before its own.
+    meantime are the next batch. So no item waits longer than for the batches before its own.
     """
 
     def __init__(
@@ -27,14 +35,15 @@ class Batcher(Generic[Key, Item, Result]):
         max_waiting: int,
         max_cost: int,
         cost: Callable[[Item], int] = lambda item: 1,
+        at_once: int = 1,
         executor: Executor | None = None,
     ) -> None:
         """`work` runs in `executor` and gives a result for each item; a batch costs `max_cost` at most,
-        unless a single item costs more."""
+        unless a single item costs more. Of one key, `at_once` batches at most are worked on."""
         self.work, self.cost, self.executor = work, cost, executor
-        self.max_waiting, self.max_cost = max_waiting, max_cost
+        self.max_waiting, self.max_cost, self.at_once = max_waiting, max_cost, at_once
         self.num_waiting = 0
-        self._lanes: dict[Key, deque[tuple[Item, asyncio.Future[Result]]]] = {}
+        self._lanes: dict[Key, Lane[Item, Result]] = {}
         self._runners: set[asyncio.Task[None]] = set()
 
     async def submit(self, key: Key, item: Item) -> Result:
@@ -46,22 +55,22 @@ class Batcher(Generic[Key, Item, Result]):
         if self.num_waiting >= self.max_waiting:
             raise Busy(f"{self.num_waiting} requests wait already; try again shortly.")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = deque()
+        lane = self._lanes.setdefault(key, Lane())
+        lane.waiting.append((item, future))
+        if lane.num_running < self.at_once:
+            lane.num_running += 1
             runner = asyncio.create_task(self._run(key, lane))
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
-        lane.append((item, future))
         self.num_waiting += 1
         try:
             return await future
         finally:
             self.num_waiting -= 1
 
-    async def _run(self, key: Key, lane: deque[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _run(self, key: Key, lane: Lane[Item, Result]) -> None:
         loop = asyncio.get_running_loop()
-        while batch := self._next(lane):
+        while batch := self._next(lane.waiting):
             items, futures = zip(*batch, strict=True)
             try:
                 results = await loop.run_in_executor(self.executor, self.work, key, items)
@@ -73,20 +82,22 @@ class Batcher(Generic[Key, Item, Result]):
                 for future, result in zip(futures, results, strict=True):
                     if not future.done():
                         future.set_result(result)
-        del self._lanes[key]
+        lane.num_running -= 1
+        if not lane.num_running:
+            del self._lanes[key]
 
     def _next(
-        self, lane: deque[tuple[Item, asyncio.Future[Result]]]
+        self, waiting: deque[tuple[Item, asyncio.Future[Result]]]
     ) -> list[tuple[Item, asyncio.Future[Result]]]:
         """The oldest items that are still wanted; empty when none is left."""
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         room = self.max_cost
-        while lane:
-            item, future = lane[0]
+        while waiting:
+            item, future = waiting[0]
             if not future.done():
                 room -= self.cost(item)
                 if batch and room < 0:
                     break
                 batch.append((item, future))
-            lane.popleft()
+            waiting.popleft()
         return batch

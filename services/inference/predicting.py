@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from services.inference.batcher import Batcher
 from services.inference.options import Options
 from services.inference.predictor import (
+    CORES,
     Array,
     by_length,
     check_size,
@@ -37,6 +38,7 @@ class Predictions:
             max_waiting=max_waiting,
             max_cost=get_settings().max_predict_elements,
             cost=lambda arrays: sum(array.size for array in arrays),
+            at_once=CORES,
         )
 
     async def predict(

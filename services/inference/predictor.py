@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
+from functools import partial
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from services.inference.options import Options
 from services.inference.registry import Loaded
 from services.inference.writing import check_work, with_seed, write, writes
 from shared.config import get_settings
+from shared.cores import num_cores
 from shared.data.batching import lengths_of, pad
 from shared.data.encoding import InvalidInput
 from shared.jobs.errors import InvalidSpec, TooLarge
@@ -27,8 +30,12 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "binary": torch.sigmoid,
     "real": lambda values: values,
 }
-_running = threading.Semaphore(torch.get_num_threads())
-"""No more forward passes at once than cores: more would only wait for one another."""
+CORES = max(1, num_cores() // torch.get_num_threads())
+"""Forward passes at once; more would only wait for one another."""
+SHARE = 16
+"""Rows from which on a batch is read by several cores, so many or more by each."""
+_running = threading.Semaphore(CORES)
+_shares = ThreadPoolExecutor(CORES, thread_name_prefix="share")
 
 
 def predict(
@@ -111,6 +118,15 @@ def by_length(arrays: Sequence[Array], *, mixed: bool = True) -> Iterator[list[i
 
 def run(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
     """Activated outputs, one a sequence: (K,) or (T, K) without its padding."""
+    num_shares = min(CORES, len(arrays) // SHARE)
+    if num_shares <= 1:
+        return _run_share(model, arrays)
+    ends = [len(arrays) * share // num_shares for share in range(num_shares + 1)]
+    parts = [arrays[start:end] for start, end in pairwise(ends)]
+    return [row for rows in _shares.map(partial(_run_share, model), parts) for row in rows]
+
+
+def _run_share(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
     x = torch.from_numpy(pad(list(arrays)))
     lengths_B = torch.from_numpy(lengths_of(list(arrays)))
     assert isinstance(model.network, Network)

@@ -14,7 +14,12 @@ from torch.nn import functional
 
 from shared.nn.cells.base import Cell, CellOptions, Recur, State
 from shared.nn.cells.seen import CANDIDATE_G, HIDDEN, Keep, Note, Seen, unseen
-from shared.nn.kernels.limits import few_suit_torch, lstm_compiles_up_to, options_compile_up_to
+from shared.nn.kernels.limits import (
+    lstm_compiles_up_to,
+    options_compile_up_to,
+    suits_torch,
+    threads_sleep,
+)
 from shared.nn.kernels.lstm import run_peephole_lstm
 from shared.nn.kernels.vendor import run_lstm
 from shared.nn.kernels.whole import suits_loops, suits_walking
@@ -100,8 +105,9 @@ class LstmCell(Cell):
     def _suits_loops(self, x_BTI: Tensor) -> bool:
         if not suits_loops(x_BTI) or self.hidden_size > lstm_compiles_up_to(self.spec):
             return False
-        wants_gradients = torch.is_grad_enabled()
-        return wants_gradients or not few_suit_torch(self.spec, len(x_BTI), self.hidden_size)
+        if torch.is_grad_enabled():
+            return True
+        return not suits_torch(self.spec, len(x_BTI), self.hidden_size, is_wide=_is_wide())
 
     def optional(self, x_BTI: Tensor, state: State, keep_BH: Tensor | None) -> tuple[Tensor, State]:
         limit = options_compile_up_to(self.spec, self.options.named())
@@ -133,6 +139,11 @@ class LstmCell(Cell):
         if self.spec.peephole:
             return self.peepholes
         return like.new_zeros(self.num_gates - 1, self.hidden_size)
+
+
+def _is_wide() -> bool:
+    has_avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return has_avx512 and (torch.get_num_threads() == 1 or not threads_sleep())
 
 
 def uncoupled(weight: Tensor) -> Tensor:

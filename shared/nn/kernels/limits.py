@@ -19,7 +19,11 @@ PLAIN_LSTM_UP_TO = 256
 FEW_ROWS, MANY_UNITS = 8, 128
 """At most so many rows of at least so many units are faster in torch's own LSTM where nothing has to be
 kept for gradients. Measured with one thread over 100 steps of 256 units, as a multiple of the compiled
-loop's time: 0.77 for one row, 0.61 for four, 0.78 for eight; of 64 units 0.94, 1.55 and 1.25."""
+loop's time: 0.77 for one row, 0.61 for four, 0.78 for eight; of 64 units 0.94, 1.55 and 1.25.
+
+On a CPU with AVX-512 that holds for any batch, as long as no thread has to be woken at each step:
+0.54 to 0.99 with one thread over all of 32 to 256 units and 1 to 128 rows, 0.35 to 1.01 with two
+that spin, but for one row of up to 64 units, 1.14."""
 
 WALKED_UP_TO = 512
 """Units. Estimated, not measured: a multiprocessor that walks the steps of its rows reads all
@@ -54,10 +58,16 @@ def lstm_compiles_up_to(spec: LstmSpec) -> int:
     return MAX_HIDDEN_SIZE if spec.peephole or spec.coupled_gates else PLAIN_LSTM_UP_TO
 
 
-def few_suit_torch(spec: LstmSpec, num_rows: int, num_units: int) -> bool:
-    """Whether torch's own kernel is the fastest for a small batch without gradients."""
+def suits_torch(spec: LstmSpec, num_rows: int, num_units: int, *, is_wide: bool) -> bool:
+    """Whether torch's own kernel is the fastest without gradients; `is_wide`: it has AVX-512 and
+    threads that need not be woken."""
     is_plain = not (spec.peephole or spec.coupled_gates)
-    return is_plain and num_rows <= FEW_ROWS and num_units >= MANY_UNITS
+    return is_plain and (is_wide or (num_rows <= FEW_ROWS and num_units >= MANY_UNITS))
+
+
+def threads_sleep() -> bool:
+    """Whether OpenMP was told that threads without work sleep at once."""
+    return os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive"
 
 
 def gru_compiles_up_to(spec: GruSpec) -> int:
