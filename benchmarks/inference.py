@@ -4,7 +4,8 @@
 
 network   one sequence (LSTM 2x256, 100 steps of 32 features): ours, a bare torch loop, onnxruntime
 step      one step of one session (LSTM of 128 units): ours, torch, onnxruntime
-service   the service under 1, 8 and 64 clients; the first beside the bare network
+service   the service under 1, 8 and 64 clients, by JSON and by tensors in binary; the first beside
+          the bare network
 sessions  1,000 live sessions stepped round robin by 8 clients
 leaving   10,000 requests, one in a hundred of whose callers leave: what stays in memory
 peers     the same load on LitServe and `mlflow models serve`, where they are installed
@@ -248,7 +249,22 @@ def measure_service(budget_s: float) -> Iterator[Row]:
         if clients == 1:
             extra_ms = load.quantile_ms(50) - 1e3 * seconds_of(bare, budget_s / 5)
             beside = f"{extra_ms:.2f} ms above the bare network"
-        yield f"service, {clients} clients", shown(load), beside
+        yield f"{clients} clients, JSON", shown(load), beside
+    for clients in CLIENTS:
+        load = run_load(PORT, [binary()], clients, budget_s)
+        yield f"{clients} clients, binary", shown(load), f"{load.num_failed} failed"
+
+
+def binary() -> Request:
+    """The same sequence as a tensor of the Open Inference Protocol."""
+    x_BTF = np.array([sequence()], np.float32)
+    told = {"name": "input", "shape": x_BTF.shape, "datatype": "FP32"}
+    head = orjson.dumps({"inputs": [{**told, "parameters": {"binary_data_size": x_BTF.nbytes}}]})
+    headers = (
+        "Content-Type: application/octet-stream",
+        f"Inference-Header-Content-Length: {len(head)}",
+    )
+    return Request("/v2/models/big/infer", head + x_BTF.tobytes(), headers)
 
 
 def measure_sessions(budget_s: float) -> Iterator[Row]:

@@ -13,16 +13,17 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST of JSON."""
+    """A POST of JSON, or of JSON and the bytes of tensors behind it."""
 
     path: str
     body: bytes
+    headers: tuple[str, ...] = ("Content-Type: application/json",)
 
     def wire(self, port: int) -> bytes:
         lines = (
             f"POST {self.path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
-            "Content-Type: application/json",
+            *self.headers,
             f"Content-Length: {len(self.body)}",
         )
         return "\r\n".join((*lines, "", "")).encode() + self.body

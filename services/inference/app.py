@@ -55,7 +55,8 @@ def create_app() -> FastAPI:
     app.state.room = Room(get_settings().max_waiting_requests)
     for each in (router, generation, traces, sessions, exports):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
-    app.state.protocol = Protocol(registry, Sequences(app.state.sessions))
+    sequences = Sequences(app.state.sessions)
+    app.state.protocol = Protocol(registry, app.state.predictions, sequences)
     app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
     app.include_router(oip.health)
     app.include_router(health_router({"registry": registry.check}))

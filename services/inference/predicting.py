@@ -3,9 +3,9 @@ together. Knows arrays and futures, no HTTP."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
@@ -17,7 +17,7 @@ from services.inference.predictor import (
     by_length,
     check_size,
     encode,
-    read,
+    run_all,
     written_answers,
 )
 from services.inference.registry import Loaded
@@ -25,16 +25,18 @@ from services.inference.writing import check_work, with_seed, writes
 from shared.config import get_settings
 
 Answer = dict[str, Any]
+Result = TypeVar("Result")
+SMALL_BYTES = 2**16  # of a body that is worked on at once; a larger one would keep others waiting
 Lane = tuple[Loaded, int]
 """A network, and the number of bits of a length: no row is padded to more than twice its length."""
 
 
 class Predictions:
-    """What a process answers to predict requests, however many come at once."""
+    """What a process answers to those who want predictions, however many come at once."""
 
     def __init__(self, max_waiting: int) -> None:
-        self.batches: Batcher[Lane, list[Array], list[Answer]] = Batcher(
-            _answer_batch,
+        self.batches: Batcher[Lane, list[Array], list[Array]] = Batcher(
+            _run_batch,
             max_waiting=max_waiting,
             max_cost=get_settings().max_predict_elements,
             cost=lambda arrays: sum(array.size for array in arrays),
@@ -44,7 +46,7 @@ class Predictions:
     async def predict(
         self, model: Loaded, inputs: Sequence[object], options: Options, *, is_small: bool
     ) -> list[Answer]:
-        """One answer an input, in their order. Small inputs are encoded here and now, without the
+        """One answer an input, in their order. Small inputs are worked on here and now, without the
         detour by a thread.
 
         Raises:
@@ -53,26 +55,24 @@ class Predictions:
         """
         if writes(model, options):
             return await self._written(model, inputs, with_seed(options))
-        arrays = (
-            _encoded(model, inputs)
-            if is_small
-            else await run_in_threadpool(_encoded, model, inputs)
-        )
+        arrays = await here_or_aside(is_small, encoded, model, inputs)
+        outputs = await self.outputs(model, arrays)
+        return await here_or_aside(is_small, _described, model, outputs)
+
+    async def outputs(self, model: Loaded, arrays: Sequence[Array]) -> list[Array]:
+        """Activated outputs, one an array, as from `predictor.run`; raises Busy."""
         lanes: dict[int, list[int]] = defaultdict(list)
         for row, array in enumerate(arrays):
             lanes[len(array).bit_length()].append(row)
-        answers: list[Answer] = [{}] * len(arrays)
-        groups = list(lanes.items())
-        found = await asyncio.gather(
-            *(
-                self.batches.submit((model, bits), [arrays[row] for row in rows])
-                for bits, rows in groups
-            )
-        )
-        for (_, rows), some in zip(groups, found, strict=True):
-            for row, answer in zip(rows, some, strict=True):
-                answers[row] = answer
-        return answers
+        waiting = [
+            self.batches.submit((model, bits), [arrays[row] for row in rows])
+            for bits, rows in lanes.items()
+        ]
+        found = zip(lanes.values(), await asyncio.gather(*waiting), strict=True)
+        outputs = {
+            row: output for rows, some in found for row, output in zip(rows, some, strict=True)
+        }
+        return [outputs[row] for row in range(len(arrays))]
 
     async def _written(
         self, model: Loaded, inputs: Sequence[object], options: Options
@@ -84,27 +84,32 @@ class Predictions:
             unwanted.set()
 
 
-def _encoded(model: Loaded, inputs: Sequence[object]) -> list[Array]:
+async def here_or_aside(is_small: bool, work: Callable[..., Result], *arguments: Any) -> Result:
+    """At once where it is small; else in a thread, since it would keep others waiting."""
+    return work(*arguments) if is_small else await run_in_threadpool(work, *arguments)
+
+
+def encoded(model: Loaded, inputs: Sequence[object]) -> list[Array]:
+    """Raises InvalidSpec, TooLarge."""
     arrays = [encode(model, raw, index) for index, raw in enumerate(inputs)]
     check_size(arrays)
     return arrays
 
 
-def _answer_batch(lane: Lane, requests: Sequence[list[Array]]) -> list[list[Answer]]:
+def _described(model: Loaded, outputs: Sequence[Array]) -> list[Answer]:
+    return [model.encoding.describe(output) for output in outputs]
+
+
+def _run_batch(lane: Lane, requests: Sequence[list[Array]]) -> list[list[Array]]:
     model, _ = lane
-    arrays = [array for request in requests for array in request]
-    answers: list[Answer] = [{}] * len(arrays)
-    for rows in by_length(arrays):
-        for row, answer in zip(rows, read(model, [arrays[row] for row in rows]), strict=True):
-            answers[row] = answer
-    following = iter(answers)
-    return [[next(following) for _ in request] for request in requests]
+    outputs = iter(run_all(model, [array for request in requests for array in request]))
+    return [[next(outputs) for _ in request] for request in requests]
 
 
 def _write(
     model: Loaded, inputs: Sequence[object], options: Options, unwanted: Event
 ) -> list[Answer]:
-    arrays = _encoded(model, inputs)
+    arrays = encoded(model, inputs)
     check_work(model, options, len(arrays))
     answers: list[Answer] = [{}] * len(arrays)
     for rows in by_length(arrays, mixed=model.encoding.generates):

@@ -116,6 +116,14 @@ def by_length(arrays: Sequence[Array], *, mixed: bool = True) -> Iterator[list[i
             yield rows[start : start + MAX_BATCH]
 
 
+def run_all(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
+    """As `run`, in as many batches as they need, similar lengths together."""
+    outputs: dict[int, Array] = {}
+    for rows in by_length(arrays):
+        outputs |= zip(rows, run(model, [arrays[row] for row in rows]), strict=True)
+    return [outputs[row] for row in range(len(arrays))]
+
+
 def run(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
     """Activated outputs, one a sequence: (K,) or (T, K) without its padding."""
     num_shares = min(CORES, len(arrays) // SHARE)

@@ -9,14 +9,13 @@ from services.http.errors import CONFLICT, NOT_FOUND
 from services.http.parsing import FastRoute
 from services.inference.measures import INPUTS, PREDICT_SECONDS
 from services.inference.options import Options
-from services.inference.predicting import Predictions
+from services.inference.predicting import SMALL_BYTES, Predictions
 from services.inference.presence import Timeout
 from services.inference.serving import model_of, respond
 from shared.config import get_settings
 from shared.db.models import LATEST
 
 router = APIRouter(prefix="/v1/models/{name}", tags=["inference"], route_class=FastRoute)
-SMALL_BYTES = 2**16  # of a body that is encoded at once; a larger one would keep others waiting
 
 
 class PredictRequest(BaseModel):

@@ -33,7 +33,18 @@ async def respond(
     Raises:
         DeadlineExceeded, and whatever `work` raises
     """
+    return await unless_left(request, _as_json(work, status), timeout_s)
+
+
+async def unless_left(
+    request: Request, work: Coroutine[Any, Any, Response], timeout_s: float | None = None
+) -> Response:
+    """What `work` answers; raises as `respond` does."""
     try:
-        return json_response(await answered(request, work, timeout_s), status)
+        return await answered(request, work, timeout_s)
     except CallerLeft:
         return Response(status_code=CALLER_LEFT)
+
+
+async def _as_json(work: Coroutine[Any, Any, Any], status: int) -> Response:
+    return json_response(await work, status)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 from fastapi import Response
 
 from services.inference.measures import INPUTS, PREDICT_SECONDS
@@ -15,7 +14,9 @@ from services.inference.oip.sequences import Sequences, Turn, check_rows, turn_o
 from services.inference.oip.statistics import Key, Statistics
 from services.inference.oip.tensors import Array
 from services.inference.options import Options
-from services.inference.predictor import by_length, check_size, encode, predict, run
+from services.inference.predicting import SMALL_BYTES, Predictions, encoded, here_or_aside
+from services.inference.predictor import predict
+from services.inference.presence import to_the_end
 from services.inference.registry import Loaded, Registry
 from services.inference.writing import writes
 from shared.jobs.errors import InvalidSpec
@@ -28,57 +29,62 @@ ONE_SEQUENCE = (
 
 @dataclass(slots=True)
 class Protocol:
-    """What the endpoints share: networks, counts, and what keeps sequences."""
+    """What the endpoints share: networks, what is computed on them together, counts, sequences."""
 
     registry: Registry
+    predictions: Predictions
     sequences: Sequences
     statistics: Statistics = field(default_factory=Statistics)
 
-    def infer(self, name: str, version: str, body: bytes, headers: Mapping[str, str]) -> Response:
+    async def infer(self, model: Loaded, body: bytes, headers: Mapping[str, str]) -> Response:
         """The answer to an unpacked body; raises `Fact` or RequestValidationError."""
-        model = self.registry.get(name, version)
         with PREDICT_SECONDS.time():
-            return self._counted(model, body, headers)
-
-    def _counted(self, model: Loaded, body: bytes, headers: Mapping[str, str]) -> Response:
-        watch = Watch()
-        try:
-            answer, num_rows = self._answer(model, body, headers, watch)
-        except Exception:
-            self.statistics.failed(key_of(model), watch.elapsed_ns)
-            raise
+            watch = Watch()
+            try:
+                answer, num_rows = await self._answer(model, body, headers, watch)
+            except Exception:
+                self.statistics.failed(key_of(model), watch.elapsed_ns)
+                raise
         INPUTS.observe(num_rows)
         self.statistics.succeeded(key_of(model), num_rows, watch.laps_ns, watch.now_ms)
         return answer
 
-    def _answer(
+    async def _answer(
         self, model: Loaded, body: bytes, headers: Mapping[str, str], watch: "Watch"
     ) -> tuple[Response, int]:
-        message = read(body, headers.get(JSON_LENGTH))
-        request = message.request
-        options, turn = options_of(request.parameters), turn_of(request.parameters)
-        if turn is not None:
-            model = self.sequences.model_of(model, turn)
-        raws = raw_inputs(model.encoding, message.tensors)
-        work = _Work(model, raws, options, writes(model, options))
-        if turn is not None:
-            check_rows(len(raws))
-            if work.writes:
-                raise InvalidSpec(ONE_SEQUENCE, param="parameters.sequence_id")
-        arrays = [] if work.writes else work.encoded()
+        is_small = len(body) <= SMALL_BYTES
+        call = await here_or_aside(is_small, _read, body, headers.get(JSON_LENGTH))
+        if call.turn is not None:
+            model = await to_the_end(self.sequences.model_of, model, call.turn)
+        work = await here_or_aside(is_small, _prepared, model, call)
         watch.lap()
-        if turn is not None:
-            found = computed(model.encoding, [self._advance(model, arrays[0], turn)])
-        else:
-            found = work.written() if work.writes else work.computed(arrays)
+        found = await self._found(work, is_small=is_small)
         watch.lap()
-        answer = _written(model, message, found, headers)
+        answer = await here_or_aside(is_small, _written, work, found, headers)
         watch.lap()
         return answer, len(work.raws)
 
-    def _advance(self, model: Loaded, elements: Array, turn: Turn) -> Array:
-        outputs = self.sequences.advance(model, elements, turn)
-        return outputs if model.encoding.per_step else outputs[-1]
+    async def _found(self, work: "_Work", *, is_small: bool) -> Tensors:
+        if work.call.turn is not None:
+            return await to_the_end(self._advanced, work, work.call.turn)
+        if work.writes:
+            return await to_the_end(work.written)
+        outputs = await self.predictions.outputs(work.model, work.arrays)
+        return await here_or_aside(is_small, computed, work.model.encoding, outputs)
+
+    def _advanced(self, work: "_Work", turn: Turn) -> Tensors:
+        encoding = work.model.encoding
+        outputs = self.sequences.advance(work.model, work.arrays[0], turn)
+        return computed(encoding, [outputs if encoding.per_step else outputs[-1]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a body says, whatever the model."""
+
+    message: Message
+    options: Options
+    turn: Turn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +92,37 @@ class _Work:
     """What one request asks of a model."""
 
     model: Loaded
+    call: _Call
     raws: list[object]
-    options: Options
     writes: bool
-
-    def encoded(self) -> list[Array]:
-        arrays = [encode(self.model, raw, index) for index, raw in enumerate(self.raws)]
-        check_size(arrays)
-        return arrays
-
-    def computed(self, arrays: list[Array]) -> Tensors:
-        outputs: list[Array] = [np.empty(0)] * len(arrays)
-        for rows in by_length(arrays):
-            for row, output in zip(rows, run(self.model, [arrays[i] for i in rows]), strict=True):
-                outputs[row] = output
-        return computed(self.model.encoding, outputs)
+    arrays: list[Array]
+    """Encoded, where they are not the beginnings of what is to be written."""
 
     def written(self) -> Tensors:
-        return written(self.model.encoding, predict(self.model, self.raws, self.options))
+        return written(self.model.encoding, predict(self.model, self.raws, self.call.options))
 
 
-def _written(
-    model: Loaded, message: Message, found: Tensors, headers: Mapping[str, str]
-) -> Response:
-    head = {"model_name": model.name, "model_version": str(model.version)}
-    if message.request.id is not None:
-        head["id"] = message.request.id
-    outputs = list(chosen(message.request, found))
+def _read(body: bytes, json_length: str | None) -> _Call:
+    message = read(body, json_length)
+    parameters = message.request.parameters
+    return _Call(message, options_of(parameters), turn_of(parameters))
+
+
+def _prepared(model: Loaded, call: _Call) -> _Work:
+    raws, is_written = raw_inputs(model.encoding, call.message.tensors), writes(model, call.options)
+    if call.turn is not None:
+        check_rows(len(raws))
+        if is_written:
+            raise InvalidSpec(ONE_SEQUENCE, param="parameters.sequence_id")
+    return _Work(model, call, raws, is_written, [] if is_written else encoded(model, raws))
+
+
+def _written(work: _Work, found: Tensors, headers: Mapping[str, str]) -> Response:
+    request = work.call.message.request
+    head = {"model_name": work.model.name, "model_version": str(work.model.version)}
+    if request.id is not None:
+        head["id"] = request.id
+    outputs = list(chosen(request, found))
     return write(head, outputs, headers.get("accept-encoding", ""))
 
 

@@ -30,6 +30,7 @@ from services.inference.oip.views import (
     StatisticsView,
     body_of,
 )
+from services.inference.serving import model_of, unless_left
 from shared.db.models import LATEST
 from shared.jobs.errors import Malformed
 
@@ -176,8 +177,8 @@ async def infer_version(name: str, version: str, request: Request) -> Response:
 
 async def _infer(request: Request, name: str, version: str) -> Response:
     body = await request.body()
-    call = protocol_of(request).infer
-    return await run_in_threadpool(call, name, version, body, request.headers)
+    model = await model_of(request, name, version)
+    return await unless_left(request, protocol_of(request).infer(model, body, request.headers))
 
 
 @router.post(

@@ -64,6 +64,23 @@ def test_what_comes_while_a_batch_runs_is_the_next_one() -> None:
     assert run(scenario) == [("a", [1]), ("a", [2, 3, 4])]
 
 
+def test_of_one_key_so_many_batches_run_at_once_as_may() -> None:
+    async def scenario(batcher: Batcher[str, int, int], work: Work) -> None:
+        work.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", 1))]
+        await started(work, 1)
+        tasks.append(asyncio.create_task(batcher.submit("a", 2)))
+        await started(work, 2)
+        tasks += [asyncio.create_task(batcher.submit("a", n)) for n in (3, 4)]
+        await asyncio.sleep(0)
+        work.gate.set()
+        assert await asyncio.gather(*tasks) == [2, 4, 6, 8]
+        assert await batcher.submit("a", 5) == 10
+
+    batches = run(scenario, at_once=2)
+    assert batches == [("a", [1]), ("a", [2]), ("a", [3, 4]), ("a", [5])]
+
+
 def test_another_key_does_not_wait_and_a_batch_costs_no_more_than_it_may() -> None:
     async def scenario(batcher: Batcher[str, int, int], work: Work) -> None:
         work.gate.clear()
