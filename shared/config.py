@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     """How long a worker owns a job without a heartbeat; heartbeats come three times as often."""
     sweep_every_s: Annotated[float, Field(gt=0)] = 5.0
-    """How often lost messages and expired leases are looked for."""
+    """How often lost messages, expired leases and unchecked versions of models are looked for."""
     retry_base_s: Annotated[float, Field(ge=0)] = 2.0
     """Wait before the second try of a job whose worker or server failed; doubled for each later one."""
     retry_cap_s: Annotated[float, Field(ge=0)] = 60.0

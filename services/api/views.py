@@ -240,7 +240,7 @@ class ChecksView(View):
     """What was found before a version was served."""
 
     status: Literal["passed", "pending", "failed", "unchecked"]
-    """pending: checked when inference first loads it; unchecked: published before there were checks."""
+    """pending: inference checks it within seconds, and before it serves it; unchecked: published before there were checks."""
     reason: str | None = None
     """Why it failed; then it is not served."""
     max_difference: float | None = None

@@ -16,7 +16,7 @@ class VersionCalls(Caller):
     ) -> ModelVersion:
         """Make a checkpoint the next version of a model, also one of a job that still runs.
 
-        Its `checks` are pending until inference is first asked for it.
+        Its `checks` are pending until inference has made them, some seconds later.
         """
         call = creating(
             f"/v1/models/{part(name)}/versions",

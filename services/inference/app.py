@@ -12,6 +12,7 @@ from services.http.auth import require_key
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
+from services.inference.checking import Checker
 from services.inference.export_router import router as exports
 from services.inference.generation.router import Room
 from services.inference.generation.router import router as generation
@@ -36,7 +37,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=warm_up, name="compile", daemon=True).start()
     gc.collect()
     gc.freeze()  # what is there now stays; a request's many lists must not have it looked through
-    yield
+    checker: Checker = app.state.checker
+    checker.start()
+    try:
+        yield
+    finally:
+        checker.stop()
 
 
 def create_app() -> FastAPI:
@@ -50,6 +56,7 @@ def create_app() -> FastAPI:
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
+    app.state.checker = Checker(get_settings().sweep_every_s)
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
     app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)

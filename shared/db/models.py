@@ -1,7 +1,7 @@
 """Every query about published networks. Callers own the transaction; nothing here commits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, literal, select, tuple_, update
@@ -74,6 +74,14 @@ class ModelStore:
             .filter_by(owner=row.owner, name=row.name, version=row.version)
             .values(checks=checks)
         )
+
+    def pending(self, limit: int, but: Collection[str] = ()) -> Sequence[ModelVersionRow]:
+        """Versions whose checks are still to be made, oldest first, but those of some blobs."""
+        status = ModelVersionRow.checks["status"].astext
+        query = select(ModelVersionRow).where(
+            status == PENDING, ModelVersionRow.blob_id.not_in(but)
+        )
+        return self.db.scalars(query.order_by(ModelVersionRow.created_at).limit(limit)).all()
 
     def delete_version(self, name: str, version: int) -> None:
         """Delete a version, and with its last one the model.

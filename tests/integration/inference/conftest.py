@@ -16,8 +16,9 @@ from tests.servers import empty_valkey_database, fresh_database
 
 @contextmanager
 def inference_client() -> Iterator[TestClient]:
-    """A service that looks up at every request which version a name means."""
+    """A service that looks up at every request which version a name means, and checks when asked."""
     app = create_app()
+    app.state.checker.every_s = 3600.0
     app.state.registry.lookup_s = 0.0
     with TestClient(app) as client:
         hold_to_contract(client, create_app)

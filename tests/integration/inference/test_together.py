@@ -68,7 +68,7 @@ def test_clients_of_both_protocols_run_together(
     number = 4 * CORES
     [series] = of_lengths("class", [5])
     tensor = {"name": "input", "datatype": "FP32", "shape": [1, 5, len(series[0])]}
-    body = {"inputs": [{**tensor, "data": sum(series, [])}]}
+    body = {"inputs": [{**tensor, "data": [value for step in series for value in step]}]}
     until_all_wait(client, monkeypatch, number)
     with ThreadPoolExecutor(number) as threads:
         ours = [threads.submit(predict, client, "class", [series]) for _ in range(number // 2)]

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
+from services.inference.checking import Checker
 from shared.db.blobs import BlobStore
 from shared.db.engine import transaction
 from shared.db.models import PENDING, ModelStore
@@ -15,6 +17,7 @@ from shared.nn.checkpoint import Checkpoint, pack, unpack
 from tests.integration.api.client import error_of
 from tests.integration.inference.conftest import inference_client
 from tests.integration.inference.publishing import INPUTS, publish
+from tests.servers import wait_for
 
 
 @pytest.fixture
@@ -97,6 +100,33 @@ def test_pending_checks_are_made_when_a_version_is_first_asked_for(client: TestC
     assert 0 <= checks["max_difference"] <= checks["tolerance"]
     assert checks["latency_ms"] > 0
     assert checks["size_bytes"] > 100
+
+
+def test_pending_checks_are_made_without_anybody_asking(client: TestClient) -> None:
+    good, bad, lost = (pending(seed) for seed in (1, 2, 3))
+    spoil(bad)
+    with transaction() as db:
+        chunk = text("UPDATE blob_chunks SET data = '' WHERE blob_id = :blob")
+        db.execute(chunk, {"blob": ModelStore(db).version("net", str(lost)).blob_id})
+    checker = Checker(every_s=0.01)
+    checker.start()
+    try:
+        assert wait_for(lambda: checks_of(bad)["status"] != "pending")
+        assert wait_for(lambda: not rows_pending(but=checker._given_up))
+    finally:
+        checker.stop()
+
+    assert [checks_of(each)["status"] for each in (good, bad, lost)] == [
+        "passed",
+        "failed",
+        "pending",
+    ]
+    assert not checker.is_alive()
+
+
+def rows_pending(but: set[str]) -> list[int]:
+    with transaction() as db:
+        return [row.version for row in ModelStore(db).pending(10, but=but)]
 
 
 def test_a_version_that_fails_is_not_served_and_the_newest_is_the_one_before(
