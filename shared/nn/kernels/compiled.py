@@ -20,6 +20,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 from torch import Tensor
 
+from shared.nn.kernels.cache_lock import share_cache
+
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 GEMM = {torch.float32: "sgemm_", torch.float64: "dgemm_"}
 # No fast arithmetic: with its liberties a loop gives other last bits when it was just compiled than
@@ -32,9 +34,11 @@ binding.set_option("unroll", "--runtime-memory-check-threshold=200")
 def compiled(loop: Loop) -> Loop:
     """Compiled at its first call and kept on disk, where the disk can be written to."""
     try:
-        return cast(Loop, numba.njit(cache=True, **STRICT)(loop))
+        dispatcher = numba.njit(cache=True, **STRICT)(loop)
     except RuntimeError:  # numba found no directory to write to
         return cast(Loop, numba.njit(**STRICT)(loop))
+    share_cache(dispatcher)
+    return cast(Loop, dispatcher)
 
 
 @cache
