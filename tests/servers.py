@@ -1,11 +1,12 @@
 """Throw-away servers and databases for tests; knows nothing of what a test is about."""
 
 import os
+import random
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from services.standalone import Standalone, StandaloneOptions
 
 TEMPLATE = "template_unroll"  # migrated once; every test's database is a copy of it
 VALKEY_DATABASES = range(1, 16)
+PORTS = range(10_000, 30_000)  # below those that the kernel gives to connections
 
 _names = count(1)
+_dice = random.SystemRandom()  # tests set the seed of the other one
 
 
 @contextmanager
@@ -103,10 +106,11 @@ def libpq_url(url: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that is free, and of a range from which no connection is given one meanwhile."""
+    while True:
+        port = _dice.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> bool:

@@ -20,9 +20,12 @@ from services.api import fetching
 from services.api.fetching import NotFetched
 from shared.config import get_settings
 from shared.jobs.errors import InvalidSpec, TooLarge, TooManyFetches
+from shared.logging import get_logger
 
 AT_ONCE = 4  # each holds a thread of the service
+BLOCK_BYTES = 5 * 2**20  # of a bucket's file that are read ahead
 _slots = BoundedSemaphore(AT_ONCE)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Source:
             return False
         if self.scheme == "file":
             return not parts.netloc and self._has_file(Path(unquote(parts.path)))
-        return self.host in ("", parts.hostname) and self._has_key(parts.path)
+        is_host = parts.hostname is not None and self.host in ("", parts.hostname)
+        return is_host and self._has_key(parts.path)
 
     def _has_file(self, path: Path) -> bool:
         root = Path("/", self.folder).resolve()
@@ -134,16 +138,26 @@ def _file(url: str) -> Iterator[bytes]:
 
 
 def _s3(url: str) -> Iterator[bytes]:
-    """With the credentials of this process, which is why the operator lists buckets."""
+    """With the credentials and the endpoint of this process, which is why the operator lists buckets."""
     try:
         system = fsspec.filesystem("s3")
     except ImportError:
         raise NotFetched("s3 needs s3fs where the service runs: pip install s3fs") from None
     parts = urlsplit(url)
+    place = f"{parts.hostname}{unquote(parts.path)}"
     try:
-        yield from _pieces(system.open(f"{parts.hostname}{unquote(parts.path)}", "rb"))
-    except OSError as fault:
-        raise NotFetched(f"the bucket cannot be read: {fault}"[:300]) from None
+        if system.info(place)["type"] != "file":
+            raise NotFetched("it is not a file")
+        yield from _pieces(system.open(place, "rb", block_size=BLOCK_BYTES))
+    except NotFetched:
+        raise
+    except FileNotFoundError:
+        raise NotFetched("there is no such bucket or key") from None
+    except PermissionError:
+        raise NotFetched("the credentials of this service may not read it") from None
+    except Exception as fault:  # s3fs lets those of botocore and aiohttp through
+        log.warning("a bucket cannot be read", error=str(fault))  # which may name the endpoint
+        raise NotFetched(f"the bucket cannot be read: {type(fault).__name__}") from None
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

@@ -129,7 +129,7 @@ def test_a_running_job_is_listed_watched_and_cancelled(
     assert wait_for(lambda: client.job(job_id).status == "running", timeout_s=60)
 
     listed = unroll("jobs", "--status", "running", "--name", "cli-endless", "--json")
-    impatient = unroll("watch", job_id, "--wait-s", "1", "--json")
+    impatient = unroll("watch", job_id, "--wait-s", "3", "--json")
     cancelled = unroll("cancel", job_id)
     watched = unroll("watch", job_id, "--exit-status")
     again = unroll("cancel", job_id)
@@ -249,7 +249,7 @@ def test_a_job_tells_its_whole_story_to_the_client(client: UnrollClient, tmp_pat
     job = client.submit({**spec, "training": {"epochs": 2}})
 
     events = list(client.stream(job.id))
-    ended = client.wait(job.id, timeout_s=5)
+    ended = client.wait(job.id, timeout_s=60)
 
     assert plan.num_parameters == ended.raw["num_parameters"]
     assert [e.data["status"] for e in events if e.type == "status"] == [

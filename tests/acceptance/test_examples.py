@@ -118,7 +118,7 @@ def test_the_commands_at_the_head_of_an_example_do_what_they_say(
         env=environment(stack),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 

@@ -9,6 +9,7 @@ import httpx
 
 from services.standalone import Standalone
 from tests.acceptance.test_training import clients, ended
+from tests.servers import wait_for
 
 IDS = {"request_id", "job_id", "attempt"}
 ALWAYS = {"event", "level", "timestamp", "logger", *IDS}
@@ -23,9 +24,15 @@ SPEC = {
 
 
 def lines_of(stack: Standalone, process: str) -> list[dict[str, Any]]:
-    """What a process wrote; a line that is no JSON fails the test."""
+    """The whole lines that a process has written; one that is no JSON fails the test."""
     text = (stack.servers.state.logs / f"{process}.log").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def has_said(stack: Standalone, process: str, event: str, **ids: str) -> bool:
+    """Whether a process has come to a line: it is written after what it tells of."""
+    wanted = {"event": event, **ids}
+    return any(wanted.items() <= line.items() for line in lines_of(stack, process))
 
 
 def test_a_job_is_followed_by_its_ids_through_every_process(stack: Standalone) -> None:
@@ -34,6 +41,9 @@ def test_a_job_is_followed_by_its_ids_through_every_process(stack: Standalone) -
         job_id, request_id = answer.json()["id"], answer.headers["x-request-id"]
         assert ended(api, job_id)["status"] == "succeeded"
         predicted = inference.post("/v1/models/logged/predict", json={"inputs": [["1", "2", "3"]]})
+    asked_id = predicted.headers["x-request-id"]
+    assert wait_for(lambda: has_said(stack, "worker-1", "attempt succeeded", job_id=job_id))
+    assert wait_for(lambda: has_said(stack, "inference", "request", request_id=asked_id))
     logs = {name: lines_of(stack, name) for name in ("api", "inference", "worker-1")}
 
     for name, lines in logs.items():
@@ -45,8 +55,6 @@ def test_a_job_is_followed_by_its_ids_through_every_process(stack: Standalone) -
     assert worked[0]["event"] == "attempt starts"
     assert worked[-1]["event"] == "attempt succeeded"
     assert {(line["request_id"], line["attempt"]) for line in worked} == {(request_id, 1)}
-    asked = [line["request_id"] for line in logs["inference"] if line["event"] == "request"]
-    assert predicted.headers["x-request-id"] in asked
 
 
 def test_each_service_tells_what_the_document_says_it_tells(stack: Standalone) -> None:

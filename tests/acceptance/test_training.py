@@ -85,8 +85,8 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
     stack: Standalone,
 ) -> None:
     wanted: dict[str, Any] = {
-        "training": {"epochs": 4, "batch_size": 64},
-        "checkpoint": {"every_steps": 5, "keep_last": 20},  # of about 100: time to publish one
+        "training": {"epochs": 100_000, "batch_size": 64},
+        "checkpoint": {"keep_last": 100},  # time to publish one
     }
     with (
         clients(stack) as (api, _),
@@ -100,12 +100,11 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
         [sequence] = [record["input"] for record in client.preview("copy", limit=1)["data"]]
         answer = client.predict("early", [sequence], version="production")
         trace = client.trace("early", sequence, version="production")
-        was_running = not client.job(job_id).is_final
+        client.cancel(job_id)
         job = ended(api, job_id)
         kept = [each.id for each in client.checkpoints(job_id).data]
         [shown] = client.model("early").versions
 
-    assert was_running
     assert (version.checks and version.checks.status) == "pending"
     assert (shown.checks and shown.checks.status) == "passed"
     assert shown.aliases == ["production"]
@@ -113,7 +112,7 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
     assert trace.layers[0].num_steps == len(answer.outputs[0]["labels"]) == len(sequence)
     assert trace.max_difference is not None
     assert trace.max_difference <= 1e-5
-    assert job["status"] == "succeeded"
+    assert job["status"] == "cancelled"
     assert early in kept
 
 
@@ -181,7 +180,7 @@ def test_a_running_job_is_cancelled_within_two_seconds_or_one_step(stack: Standa
 
         first = api.post(f"/v1/jobs/{job_id}/cancel")
         again = api.post(f"/v1/jobs/{job_id}/cancel")
-        job = ended(api, job_id, 30)
+        job = ended(api, job_id)
         late = api.post(f"/v1/jobs/{job_id}/cancel")
         kept = checkpoints_of(api, job_id)
 

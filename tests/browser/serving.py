@@ -34,7 +34,7 @@ class ServedApi:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive(), f"{self.module} did not stop"
 
     def __enter__(self) -> Self:

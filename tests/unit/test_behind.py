@@ -14,7 +14,7 @@ def test_it_runs_beside_its_caller_one_piece_at_a_time() -> None:
     behind, go_on, order = Behind(), threading.Event(), []
 
     def first() -> None:
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         order.append("first")
 
     behind.start(first)
@@ -37,7 +37,7 @@ def test_an_error_is_raised_once_where_its_caller_next_asks() -> None:
             raise LookupError("lost")
 
         behind.start(fail)
-        assert ended.wait(10)
+        assert ended.wait(60)
         behind._thread.join()  # type: ignore[union-attr]
 
         with pytest.raises(LookupError, match="lost"):

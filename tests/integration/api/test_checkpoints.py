@@ -148,4 +148,4 @@ def test_a_damaged_file_never_arrives_whole(client: TestClient) -> None:
     response = client.get(f"/v1/checkpoints/{short.id}/download")
     assert error_of(response, 503)["code"] == "corrupt_blob"
     with served_api() as url, pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(f"{url}/v1/checkpoints/{long.id}/download")
+        httpx.get(f"{url}/v1/checkpoints/{long.id}/download", timeout=60)

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import pytest
 from fastapi.testclient import TestClient
+from fsspec.implementations.memory import MemoryFileSystem
 
 from shared.config import Settings, get_settings
 from tests.integration.api.client import error_of
@@ -135,6 +137,61 @@ def test_a_file_that_is_too_large_is_refused(
     (root / "large.jsonl").write_bytes(ROWS * 100)
 
     assert "1024 bytes" in refused(shared_client, f"{root.as_uri()}/large.jsonl", 413)
+
+
+class Bucket(MemoryFileSystem):  # type: ignore[misc]
+    """Stands for s3fs; one of its keys is forbidden, and one raises what only s3fs's own libraries do."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    cachable = False
+
+    def info(self, path: str, **options: Any) -> Any:
+        if path.endswith("/forbidden"):
+            raise PermissionError("Forbidden")
+        if path.endswith("/broken"):
+            raise LookupError("Could not connect to http://10.0.0.7:9000/sets/broken")
+        return super().info(path, **options)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    monkeypatch.setattr(Bucket, "store", {})
+    monkeypatch.setattr(fsspec, "filesystem", lambda _: Bucket())
+    Bucket().pipe_file("sets/for all/words.jsonl", ROWS)
+    Bucket().pipe_file("sets/large.jsonl", ROWS * 100)
+    return Bucket()
+
+
+def test_a_key_of_a_bucket_becomes_a_dataset(
+    client: TestClient, allow: Any, bucket: Bucket
+) -> None:
+    allow("s3://sets/for%20all")
+    url = "s3://sets/for%20all/words.jsonl"
+    response = add(client, url)
+
+    assert response.status_code == 201, response.text
+    assert response.json()["about"]["url"] == url
+    assert response.json()["bytes"] == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("place", "status", "words"),
+    [
+        ("sets/nothing", 422, "no such bucket or key"),
+        ("sets/for%20all", 422, "it is not a file"),
+        ("sets/forbidden", 422, "credentials of this service may not read it"),
+        ("sets/broken", 422, "the bucket cannot be read: LookupError."),
+        ("sets/large.jsonl", 413, "1024 bytes"),
+        ("/nothing", 422, "not among the sources"),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_told_why(
+    shared_client: TestClient, allow: Any, bucket: Bucket, place: str, status: int, words: str
+) -> None:
+    allow("s3", max_upload_bytes="1024")
+
+    assert words in refused(shared_client, f"s3://{place}", status)
 
 
 def test_faults_of_the_file_are_told_as_those_of_an_upload(

@@ -115,7 +115,7 @@ def test_several_processes_may_upgrade_at_once(engine: Engine, empty_url: str) -
     environment = {**os.environ, "UNROLL_DATABASE_URL": empty_url}
     processes = [subprocess.Popen(command_line, env=environment) for _ in range(3)]
 
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert differences(engine) == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,7 @@ async def tasks_of(app: FastAPI, callers: list[Caller]) -> set["asyncio.Task[Any
     """What is still under way once all callers are served or gone."""
     before = asyncio.all_tasks()
     requests = [asyncio.create_task(app(c.scope, c.receive, c.send)) for c in callers]
-    await asyncio.wait_for(asyncio.gather(*requests), 30)
+    await asyncio.wait_for(asyncio.gather(*requests), 120)
     return asyncio.all_tasks() - before - set(requests)
 
 
@@ -61,11 +62,14 @@ def test_a_text_is_written_no_further_than_its_reader_stays(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[int] = []
+    begun = threading.Event()
     write = writing.TextWriter.__iter__
 
     def watched(self: writing.TextWriter) -> Iterator[Any]:
         try:
-            yield from write(self)
+            for event in write(self):
+                begun.set()
+                yield event
         finally:
             ends.append(len(self.logprobs))
 
@@ -75,14 +79,12 @@ def test_a_text_is_written_no_further_than_its_reader_stays(
     async def leave_at_the_first_word(stream: bool) -> set["asyncio.Task[Any]"]:
         body = {"input": "to be", "options": options, "stream": stream}
         caller = Caller("/v1/models/stream/generate", body)
-        if stream:
-            answered = asyncio.create_task(caller.answered.wait())
-            answered.add_done_callback(lambda _: caller.left.set())
-        else:
-            asyncio.get_running_loop().call_later(0.1, caller.left.set)
+        first = caller.answered.wait() if stream else asyncio.to_thread(begun.wait, 60)
+        asyncio.create_task(first).add_done_callback(lambda _: caller.left.set())
         return await tasks_of(client.app, [caller])  # type: ignore[arg-type]
 
     for stream in (True, False):
+        begun.clear()
         assert asyncio.run(leave_at_the_first_word(stream)) == set()
     room: Room = client.app.state.room  # type: ignore[attr-defined]
 

@@ -26,7 +26,8 @@ LARGE = {
 
 
 def lines_of(log: Path, event: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    whole = log.read_text().split("\n")[:-1]
+    lines = [json.loads(line) for line in whole if line.startswith("{")]
     return [line for line in lines if line.get("event") == event]
 
 

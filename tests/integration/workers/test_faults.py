@@ -35,6 +35,7 @@ from workers.lease import Heart
 from workers.runner import run_next
 
 LEASE_S = 3
+CALM = {"UNROLL_LEASE_S": "600"}  # a worker that is to lose no lease, on whatever machine
 LONG_ENOUGH: dict[str, Any] = {
     "training": {"epochs": 40, "batch_size": 64},
     "checkpoint": {"every_steps": 50},
@@ -92,7 +93,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
         for pid in (first.pid, *frozen):
             os.kill(pid, signal.SIGSTOP)
 
-        with worker_command(tmp_path / "second.log", "--concurrency", "1"):
+        with worker_command(tmp_path / "second.log", "--concurrency", "1", **CALM):
             assert wait_for(lambda: job_row(job_id).status == "succeeded", 120), job_row(job_id)
             before = written_of(job_id)
             for pid in (first.pid, *frozen):
@@ -108,7 +109,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
 def test_a_message_that_is_delivered_ten_times_trains_once(
     submit: Submit, short_lease: None, tmp_path: Path
 ) -> None:
-    with worker_command(tmp_path / "log", "--concurrency", "2"):
+    with worker_command(tmp_path / "log", "--concurrency", "2", **CALM):
         wait_for_workers(2)
         job_id = submit()
         wake(*[job_id] * 10)

@@ -207,9 +207,9 @@ def test_the_heart_beats_by_itself_and_signs_off(database_url: str) -> None:
 
     heart = Watched("w", "cpu")
     heart.start()
-    assert beaten.wait(10)
+    assert beaten.wait(60)
     heart.stop()
-    heart.join(5)
+    heart.join(60)
 
     with transaction() as db:
         assert db.execute(text("SELECT count(*) FROM workers")).scalar() == 0

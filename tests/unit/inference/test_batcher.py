@@ -23,7 +23,7 @@ class Work:
 
     def __call__(self, key: str, items: Sequence[int]) -> list[int]:
         self.batches.append((key, list(items)))
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if -1 in items:
             raise ValueError("minus one")
         return [2 * item for item in items]
@@ -37,7 +37,7 @@ def run(
     async def main() -> None:
         limit = {"max_waiting": 100, "max_cost": 100, **limits}
         batcher: Batcher[str, int, int] = Batcher(work, **limit)
-        await asyncio.wait_for(scenario(batcher, work), 20)
+        await asyncio.wait_for(scenario(batcher, work), 60)
         assert batcher.num_waiting == 0
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
