@@ -329,6 +329,20 @@ def _predict_url(name: str, version: str) -> str:
     return f"{get_settings().inference_url}/v1/models/{name}{version}/predict"
 
 
+class UsageView(View):
+    """Bytes and shares as of the last heartbeat; null for what a machine does not tell or have."""
+
+    memory_used: int | None = None
+    """Resident bytes of the worker and the processes that it started."""
+    memory_total: int | None = None
+    """Of the machine, or of its container."""
+    gpu_memory_used: int | None = None
+    """On all of its GPUs, by whatever process."""
+    gpu_memory_total: int | None = None
+    gpu_busy: float | None = None
+    """Share of the last moments in which its GPUs computed, from 0 to 1."""
+
+
 class WorkerView(View):
     name: str
     object: Literal["worker"] = "worker"
@@ -340,6 +354,8 @@ class WorkerView(View):
     """idle, busy or lost (no heartbeat for longer than a lease)."""
     job_id: str | None
     """null when it is idle, or busy with a job of another key."""
+    usage: UsageView | None
+    """null where its machine tells nothing."""
     last_heartbeat_at: datetime
     started_at: datetime
 
@@ -352,6 +368,7 @@ def worker_view(row: WorkerRow, seen: Collection[str]) -> WorkerView:
         name=row.name,
         device=row.device,
         num_gpus=row.num_gpus,
+        usage=UsageView(**row.usage) if row.usage else None,
         status="lost" if lost else "busy" if row.job_id else "idle",
         job_id=row.job_id if row.job_id in seen else None,
         last_heartbeat_at=row.heartbeat_at,
