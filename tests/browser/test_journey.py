@@ -68,6 +68,9 @@ def test_a_person_goes_from_a_csv_to_a_model_in_use_by_the_pages_alone(
 
     page.get_by_role("link", name="Inspect gates").click()
     look_at_gates(page, "ababa")
+    page.get_by_role("link", name="Workers").click()
+    workers = page.get_by_role("region", name="Workers by name")
+    expect(workers).to_contain_text(re.compile(r"\d [MG]iB of [\d.]+ [MG]iB"))
     page.close()
 
 
