@@ -26,6 +26,7 @@ from workers.drain import start_draining
 from workers.launch import num_gpus
 from workers.lease import Heart
 from workers.orphans import die_with_parent
+from workers.usage import Usage, gpu_uuids
 
 log = get_logger(__name__)
 app = make_celery()
@@ -51,7 +52,7 @@ def _log_our_way(**_: object) -> None:
 def _begin(**_: object) -> None:
     die_with_parent(MAIN_PID)
     reset_engine(close=False)
-    Process.heart = Heart(worker_name(), device_name(), num_gpus())
+    Process.heart = Heart(worker_name(), device_name(), num_gpus(), Usage(gpu_uuids()).read)
     Process.heart.start()
     Process.sweeper = Sweeper(get_settings().sweep_every_s)
     Process.sweeper.start()

@@ -22,6 +22,7 @@ from workers.drain import is_draining
 
 log = get_logger(__name__)
 T = TypeVar("T")
+Usage = dict[str, Any]
 LONGEST_BEAT_S = 1.0  # also how soon a cancellation is noticed
 WAIT_S = 0.2  # between tries while the database is away
 WISHES = {JobStatus.CANCELLING: JobStatus.CANCELLED, JobStatus.PAUSING: JobStatus.PAUSED}
@@ -98,11 +99,18 @@ class Lease:
                 time.sleep(WAIT_S)
 
 
+def _no() -> None:
+    """Of a process that leaves it to another to tell."""
+
+
 class Heart(threading.Thread):
     """Says that this process lives, and keeps its lease; training cannot starve it."""
 
-    def __init__(self, worker: str, device: str, num_gpus: int = 0) -> None:
+    def __init__(
+        self, worker: str, device: str, num_gpus: int = 0, usage: Callable[[], Usage | None] = _no
+    ) -> None:
         super().__init__(name="heart", daemon=True)
+        self.usage = usage
         self.worker, self.device, self.num_gpus = worker, device, num_gpus
         self.lease: Lease | None = None
         self.ids: dict[str, Any] = {}  # for the log lines of this thread
@@ -126,7 +134,7 @@ class Heart(threading.Thread):
             lease.renew()
         with transaction() as db:
             job_id = lease.job_id if lease else None
-            WorkerStore(db).beat(self.worker, self.device, job_id, self.num_gpus)
+            WorkerStore(db).beat(self.worker, self.device, job_id, self.num_gpus, self.usage())
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Lease]:

@@ -99,6 +99,8 @@ class StandingView(View):
     hidden_size: int | list[int]
     train_s: float | None
     """Mean seconds of a job that succeeded, all its attempts together."""
+    epoch_s: float | None
+    """Mean seconds of an epoch of these, with its evaluation."""
     progress: ProgressView
     jobs: list[ArmJobView]
 
@@ -290,6 +292,7 @@ def _standing(row: ExperimentRow, standing: Standing, metric: str) -> StandingVi
         parameters=arm["num_parameters"],
         hidden_size=arm["spec"]["network"]["hidden_size"],
         train_s=standing.train_s,
+        epoch_s=standing.epoch_s,
         progress=ProgressView(**asdict(progress)),
         jobs=[_job(run) for run in standing.runs],
     )

@@ -1,7 +1,6 @@
 """What goes over the wire, field by field; made from rows, never from requests."""
 
-from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +19,6 @@ from shared.db.tables import (
     ModelAliasRow,
     ModelRow,
     ModelVersionRow,
-    WorkerRow,
 )
 from shared.scopes import Scope
 
@@ -327,43 +325,6 @@ def alias_view(row: ModelAliasRow) -> AliasView:
 
 def _predict_url(name: str, version: str) -> str:
     return f"{get_settings().inference_url}/v1/models/{name}{version}/predict"
-
-
-class WorkerView(View):
-    name: str
-    object: Literal["worker"] = "worker"
-    device: str
-    """cpu, or the name of its GPU."""
-    num_gpus: int
-    """How many it has; a job may ask for all of them (resources.devices)."""
-    status: str
-    """idle, busy or lost (no heartbeat for longer than a lease)."""
-    job_id: str | None
-    """null when it is idle, or busy with a job of another key."""
-    last_heartbeat_at: datetime
-    started_at: datetime
-
-
-def worker_view(row: WorkerRow, seen: Collection[str]) -> WorkerView:
-    """`seen` = ids of the jobs that the caller may see."""
-    silent_s = (datetime.now(UTC) - row.heartbeat_at).total_seconds()
-    lost = silent_s > get_settings().lease_s
-    return WorkerView(
-        name=row.name,
-        device=row.device,
-        num_gpus=row.num_gpus,
-        status="lost" if lost else "busy" if row.job_id else "idle",
-        job_id=row.job_id if row.job_id in seen else None,
-        last_heartbeat_at=row.heartbeat_at,
-        started_at=row.started_at,
-    )
-
-
-class QueueView(View):
-    object: Literal["queue"] = "queue"
-    depth: int
-    by_priority: dict[str, int]
-    oldest_age_s: float | None
 
 
 class KeyView(View):

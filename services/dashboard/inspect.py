@@ -55,11 +55,12 @@ def trace(
     show: Short = "",
     sort: Short = SORTS[0],
     unit: Annotated[int, Form(ge=0, le=100_000)] = 0,
+    step: Annotated[int, Form(ge=0, le=1_000_000)] = 0,
 ) -> HTMLResponse:
-    """The chosen layer of a traced input, gate by gate, and one unit step by step."""
+    """The chosen layer of a traced input, gate by gate; one unit step by step, and at one step."""
     with transaction() as db:
         row = ModelStore(db).version(name, version)
     value = raw.parse(row.encoding["input"], text)
     found = ask(request, version_path(name, row.version, "trace"), {"input": value})
-    view = trace_view(found, layer, show, unit, sort)
+    view = trace_view(found, layer, show, unit, sort, step)
     return HTMLResponse(part_text("trace", view=view, sorts=SORTS, sort=sort))

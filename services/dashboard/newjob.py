@@ -14,21 +14,21 @@ from services.dashboard.datasets import UPLOAD_CHOICES
 from services.dashboard.rendering import PageRoute, error_page, render
 from services.dashboard.views import network, words
 from services.dashboard.views.datasets import DatasetLine, dataset_line, unused_builtins
-from services.dashboard.views.snippets import snippets
-from services.dashboard.views.starts import (
-    EXAMPLES,
-    Start,
-    blank_start,
+from services.dashboard.views.options import (
+    carried,
     cell_choices,
-    example_start,
-    job_start,
+    optimizer_choices,
+    schedule_choices,
 )
+from services.dashboard.views.snippets import snippets
+from services.dashboard.views.starts import EXAMPLES, Start, blank_start, example_start, job_start
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
 from shared.db.viewer import NO_OWNER, current_owner
 from shared.jobs.errors import NotFound, shortened
-from shared.jobs.spec import JobSpec, LossName
+from shared.jobs.schedules import SCHEDULE_SPECS
+from shared.jobs.spec import OPTIMIZER_SPECS, JobSpec, LossName
 from shared.nn.spec import Attention, Mapping, Merge, Readout
 
 pages = APIRouter(route_class=PageRoute, dependencies=[Depends(page_login)])
@@ -39,8 +39,9 @@ CHOICES: dict[str, list[str]] = {
     "merge": [str(each) for each in Merge],
     "readout": [str(each) for each in Readout],
     "attention": [str(each) for each in Attention],
-    "optimizer": ["adamw", "adam", "sgd", "rmsprop"],
-    "schedule": ["constant", "linear", "cosine"],
+    "optimizer": list(OPTIMIZER_SPECS),
+    "schedule": list(SCHEDULE_SPECS),
+    "mode": ["min", "max"],
     "loss": list(LossName.__args__),  # type: ignore[attr-defined]
     "device": ["auto", "cpu", "cuda"],
 }
@@ -52,13 +53,17 @@ def new_job_page(
     request: Request,
     start: Annotated[str, Query(alias="from", max_length=200)] = "",
     dataset: Text = "",
+    slower: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> HTMLResponse:
-    """The form, filled from `example:NAME`, from the id of a job, or with defaults."""
+    """The form, filled from `example:NAME`, from the id of a job, or with defaults.
+
+    A job's learning rates are divided by `slower`.
+    """
     if not can_change(request):
         message = "The key that you logged in with may look, and not submit. Log in with another."
         return error_page(403, "Read only", message)
     with transaction() as db:
-        begun = _start(db, start)
+        begun = _start(db, start, slower)
         offered = _datasets(db, dataset or begun.spec["dataset"])
     chosen = next(
         (each.name for each in offered if dataset and dataset in (each.id, each.name)), None
@@ -75,6 +80,9 @@ def new_job_page(
         network=spec["network"],
         training=spec["training"],
         cells=cell_choices(spec["network"]["cell"]),
+        optimizers=optimizer_choices(spec["training"]["optimizer"]),
+        schedules=schedule_choices(spec["training"]["schedule"]),
+        carried=carried(spec),
         datasets=offered,
         examples=EXAMPLES,
         choices=CHOICES,
@@ -82,13 +90,13 @@ def new_job_page(
     )
 
 
-def _start(db: Session, name: str) -> Start:
+def _start(db: Session, name: str, slower: int) -> Start:
     """Raises `NotFound` for what is neither an example nor a job."""
     if not name:
         return blank_start()
     kind, _, rest = name.partition(":")
     if kind != "example":
-        return job_start(JobStore(db).get(name))
+        return job_start(JobStore(db).get(name), slower)
     found = example_start(rest)
     if found is None:
         raise NotFound(f"There is no example {shortened(rest)!r}.")

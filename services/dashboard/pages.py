@@ -11,6 +11,7 @@ from services.dashboard.access import can_change, page_login
 from services.dashboard.listing import Wanted, listing
 from services.dashboard.rendering import PageRoute, render
 from services.dashboard.views import network, words
+from services.dashboard.views.before import compared_with_before
 from services.dashboard.views.checkpoints import checkpoint_lines
 from services.dashboard.views.events import lines_of
 from services.dashboard.views.job import job_page_view
@@ -19,6 +20,7 @@ from services.dashboard.views.snippets import snippets, without_defaults
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
 from shared.db.events import EventStore
+from shared.db.experiments import ExperimentStore
 from shared.db.jobs import JobStore
 from shared.db.tables import JobRow
 from shared.db.viewer import NO_OWNER, current_owner
@@ -76,11 +78,13 @@ def _job(request: Request, job_id: str, tab: Tab) -> HTMLResponse:
         row = JobStore(db).get(job_id)
         view = job_page_view(db, row)
         more = CONTENT[tab](db, request, row)
+        experiment = ExperimentStore(db).find(row.experiment_id) if row.experiment_id else None
     tabs = [(each.value, "" if each is Tab.OVERVIEW else f"/{each}") for each in Tab]
     return render(
         f"job_{tab}.html",
         may_change=can_change(request),
         job=view,
+        experiment=experiment,
         icons=words.ICONS,
         tab=tab.value,
         tabs=tabs,
@@ -95,6 +99,7 @@ def _overview(db: Session, request: Request, row: JobRow) -> dict[str, Any]:
         "drawing": network.draw(row.spec),
         "snippets": snippets(row.spec, url, needs_key=current_owner() != NO_OWNER),
         "lines": lines_of(EventStore(db).last(row.id, LAST_LINES)),
+        "before": compared_with_before(db, row),
     }
 
 

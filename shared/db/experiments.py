@@ -70,8 +70,11 @@ class ExperimentStore:
         self.db.refresh(row)
         return row
 
+    def find(self, experiment_id: str) -> ExperimentRow | None:
+        return self.db.get(ExperimentRow, experiment_id)
+
     def get(self, experiment_id: str) -> ExperimentRow:
-        row = self.db.get(ExperimentRow, experiment_id)
+        row = self.find(experiment_id)
         if row is None:
             raise ExperimentNotFound(experiment_id)
         return row
@@ -158,7 +161,12 @@ STATE = (
     JobRow.progress["fraction"].as_float().label("fraction"),
     JobRow.finished_at,
 )
-RUN = (JobRow.id, JobRow.spec["training"]["seed"].as_string().label("seed"), *STATE)
+RUN = (
+    JobRow.id,
+    JobRow.spec["training"]["seed"].as_string().label("seed"),
+    JobRow.progress["epoch"].as_integer().label("epochs"),
+    *STATE,
+)
 
 
 def on_test_split(metric: str) -> str:
@@ -177,4 +185,5 @@ def _run(found: Any) -> Run:
         found.test_value,
         None if found.train_s is None else float(found.train_s),
         found.finished_at,
+        found.epochs,
     )

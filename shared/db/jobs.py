@@ -133,6 +133,14 @@ class JobStore:
             raise JobNotFound(job_id)
         return job
 
+    def before(self, job: JobRow) -> JobRow | None:
+        """The newest one of its dataset that was submitted earlier."""
+        if job.dataset_id is None:
+            return None
+        earlier = (JobRow.dataset_id == job.dataset_id) & (JobRow.id < job.id)
+        query = select(JobRow).where(earlier).order_by(JobRow.id.desc()).limit(1)
+        return self.db.scalars(query).first()
+
     def page(self, wanted: JobFilter, after: str | None, limit: int) -> Page[JobRow]:
         query = select(JobRow).where(*wanted.conditions())
         return newest_first(self.db, query, JobRow.id, after, limit)

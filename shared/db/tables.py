@@ -337,6 +337,7 @@ class WorkerRow(Row):
     name: Mapped[str] = mapped_column(primary_key=True)
     device: Mapped[str]
     num_gpus: Mapped[int] = mapped_column(server_default="0")
+    usage: Mapped[dict[str, Any] | None]  # of memory and GPUs, where the machine tells
     job_id: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)

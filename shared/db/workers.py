@@ -1,6 +1,7 @@
 """Every query about workers: who is there, with what, doing what. Callers own the transaction."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import insert
@@ -15,10 +16,22 @@ class WorkerStore:
     def __init__(self, db: Session) -> None:
         self.db = db
 
-    def beat(self, name: str, device: str, job_id: str | None, num_gpus: int = 0) -> None:
-        """Say that a worker is alive, what it has and what it is busy with."""
-        values = {"device": device, "num_gpus": num_gpus, "job_id": job_id}
+    def beat(
+        self,
+        name: str,
+        device: str,
+        job_id: str | None,
+        num_gpus: int = 0,
+        usage: dict[str, Any] | None = None,
+    ) -> None:
+        """Say that a worker is alive, what it has and what it is busy with.
+
+        Without `usage`, what was said of it last stays.
+        """
+        values: dict[str, Any] = {"device": device, "num_gpus": num_gpus, "job_id": job_id}
         values["heartbeat_at"] = func.now()
+        if usage is not None:
+            values["usage"] = usage
         statement = insert(WorkerRow).values(name=name, **values)
         self.db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 

@@ -35,6 +35,8 @@ class Run:
     """The test metric of the same checkpoint."""
     train_s: float | None = None
     finished_at: datetime | None = None
+    epochs: int = 0
+    """Those that it trained."""
 
     @property
     def counts(self) -> bool:
@@ -65,6 +67,12 @@ class Standing:
         """Mean of the jobs that succeeded."""
         took = [run.train_s for run in self.counted if run.train_s is not None]
         return sum(took) / len(took) if took else None
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The same of one epoch, evaluation and checkpoints included."""
+        epochs = sum(run.epochs for run in self.counted)
+        return self.train_s * len(self.counted) / epochs if self.train_s and epochs else None
 
     @property
     def is_worse(self) -> bool | None:

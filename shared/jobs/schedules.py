@@ -73,6 +73,16 @@ class OneCycleSpec(Spec):
     """The last learning rate is the first one divided by this."""
 
 
+SCHEDULE_SPECS: dict[str, type[Spec]] = {
+    "constant": ConstantSpec,
+    "linear": LinearSpec,
+    "cosine": CosineSpec,
+    "step": StepSpec,
+    "plateau": PlateauSpec,
+    "one_cycle": OneCycleSpec,
+}
+
+
 def _complete(value: Any) -> Any:
     """A bare name is short for its type; options without a type belong to a constant rate."""
     if isinstance(value, str):

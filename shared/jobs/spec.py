@@ -73,6 +73,14 @@ class RmspropSpec(_AdaptiveSpec):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+OPTIMIZER_SPECS: dict[str, type[Spec]] = {
+    "adamw": AdamWSpec,
+    "adam": AdamSpec,
+    "sgd": SgdSpec,
+    "rmsprop": RmspropSpec,
+}
+
+
 def _expand_type(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 

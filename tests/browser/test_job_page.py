@@ -37,8 +37,10 @@ def test_a_failed_job_says_why_and_what_to_do(open_page: OpenPage) -> None:
 
     card = page.get_by_role("region", name="Why it failed")
     expect(card).to_contain_text("The loss became NaN at step 812 (epoch 17).")
-    expect(card).to_contain_text("What to do: Change the spec and submit it again")
+    expect(card).to_contain_text("What to do: Clone it with a lower learning rate")
     expect(card).to_contain_text("loss_not_finite")
+    slower = card.get_by_role("link", name="Clone with a tenth of the learning rate")
+    expect(slower).to_have_attribute("href", f"/jobs/new?from={job_id}&slower=10")
 
 
 def test_a_silent_worker_is_said_to_be_lost(open_page: OpenPage) -> None:

@@ -23,6 +23,9 @@ from tests.integration.inference.publishing import publish
 from tests.integration.seeding import execute
 
 MARKUP = "<img src=x onerror='document.title=1'><b>"
+GIB = 2**30
+USAGE = {"memory_used": 3 * GIB // 2, "memory_total": 24 * GIB, "gpu_busy": 0.71}
+USAGE |= {"gpu_memory_used": 30 * GIB, "gpu_memory_total": 160 * GIB}
 CSV = "name,place\n" + "".join(f"{'ab'[n % 2] * (n % 5 + 2)},{'xy'[n % 2]}\n" for n in range(60))
 
 
@@ -167,7 +170,14 @@ def test_a_job_is_cloned_with_all_that_was_chosen(open_page: OpenPage) -> None:
         "first",
         dataset="digits",
         network={"cell": {"type": "lstm", "peephole": True}, "num_layers": 3},
-        training={"early_stopping": {"patience": 7}, "clip_norm": None},
+        training={
+            "early_stopping": {"patience": 7, "metric": "val/accuracy", "mode": "max"},
+            "clip_norm": None,
+            "optimizer": {"type": "sgd", "momentum": 0.5},
+            "schedule": {"type": "step", "every": 4, "gamma": 0.3},
+        },
+        checkpoint={"keep_last": 3},
+        metadata={"a.b": "c"},
     )
     page = open_page()
     page.get_by_label("Select first").check()
@@ -176,14 +186,33 @@ def test_a_job_is_cloned_with_all_that_was_chosen(open_page: OpenPage) -> None:
 
     expect(page.get_by_label("peephole")).to_be_checked()
     expect(page.get_by_label("after epochs without gain")).to_have_value("7")
+    expect(page.get_by_label("every", exact=True)).to_have_value("4")
+    expect(page.get_by_label("warmup steps").filter(visible=True)).to_have_count(1)
     press(page, "Submit 1 job")
 
     page.locator("#job").wait_for()
     with transaction() as db:
         new, old = JobStore(db).page(JobFilter(), None, 5).rows
     assert (old.id, new.spec["network"]) == (job_id, {**old.spec["network"]})
-    assert new.spec["training"]["early_stopping"] == old.spec["training"]["early_stopping"]
-    assert new.spec["training"]["clip_norm"] is None
+    assert new.spec == old.spec | {"model_name": "first"}
+
+
+def test_every_schedule_can_be_chosen_with_what_it_needs(open_page: OpenPage) -> None:
+    with transaction() as db:
+        ensure_builtin(db, "digits")
+    page = open_page("/jobs/new?from=example:digits")
+    wait_for_preview(page)
+    page.get_by_text("Learning rate schedule").click()
+
+    page.get_by_label("Schedule", exact=True).select_option("one cycle")
+    page.get_by_label("max lr").fill("0.02")
+    page.get_by_label("warmup share").fill("30")
+    expect(page.locator("#wrong-one_cycle-warmup_share")).to_contain_text("less than or equal to 1")
+    page.get_by_label("warmup share").fill("0.4")
+
+    expect(page.locator("#snippet-cli")).to_contain_text("training.schedule.max_lr=0.02")
+    expect(page.locator("#snippet-cli")).to_contain_text("training.schedule.warmup_share=0.4")
+    expect(page.locator("#snippet-cli")).not_to_contain_text("warmup_steps")
 
 
 def test_several_cells_and_seeds_make_one_experiment(open_page: OpenPage) -> None:
@@ -217,7 +246,7 @@ def test_workers_and_the_queue_follow_and_a_lost_worker_can_be_forgotten(
     job_id = building.a_running_job()
     building.a_job("waiting")
     with transaction() as db:
-        WorkerStore(db).beat("gpu-0", "H100", job_id, 2)
+        WorkerStore(db).beat("gpu-0", "H100", job_id, 2, USAGE)
         WorkerStore(db).beat(MARKUP, "cpu", None)
     execute("UPDATE workers SET heartbeat_at = now() - interval '1 hour' WHERE device = 'cpu'")
     refresh(page)
@@ -225,6 +254,7 @@ def test_workers_and_the_queue_follow_and_a_lost_worker_can_be_forgotten(
     row = page.get_by_role("row", name=re.compile("gpu-0"))
     expect(row).to_contain_text("busy")
     expect(row).to_contain_text("H100, 2 GPUs")
+    expect(row).to_contain_text(re.compile("1.5 GiB of 24 GiB.*71 %.*30 GiB of 160 GiB"))
     expect(row.get_by_role("link")).to_have_attribute("href", f"/jobs/{job_id}")
     expect(page.get_by_text("1 job waits.")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("lost"))).to_contain_text(MARKUP)
@@ -240,6 +270,7 @@ def test_jobs_are_compared_by_curve_and_by_what_differs(open_page: OpenPage) -> 
     ]
     for job_id in ids:
         building.add_curves(job_id, 5)
+    building.add_log(ids[0], MARKUP)
     page = open_page()
     for name in ("job-lstm", "job-gru"):
         page.get_by_label(f"Select {name}").check()
@@ -255,6 +286,13 @@ def test_jobs_are_compared_by_curve_and_by_what_differs(open_page: OpenPage) -> 
         re.compile("64.*32|32.*64")
     )
     expect(differ).not_to_contain_text("batch_size")
+    logs = page.get_by_role("region", name="Logs side by side", exact=True)
+    expect(logs.locator(".differs mark")).to_have_text([MARKUP])
+    expect(logs).to_contain_text("3 lines are equal.")
+    page.get_by_label("left").select_option(index=1)
+    press(page, "Show")
+    expect(logs).to_contain_text("4 lines are equal.")
+    expect(page.get_by_label("metric")).to_have_value("val/accuracy")
 
 
 def test_an_experiment_is_followed_given_more_seeds_and_cancelled(open_page: OpenPage) -> None:
@@ -279,6 +317,10 @@ def test_an_experiment_is_followed_given_more_seeds_and_cancelled(open_page: Ope
     page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
     expect(page.get_by_role("region", name="Experiment")).to_contain_text("cancelled")
 
+    page.get_by_role("link", name="seed 5 of gru").click()
+    before = page.get_by_role("region", name=re.compile("Compared with the job before"))
+    expect(before.get_by_role("row")).to_have_text(re.compile("cell.type.*lstm → gru"))
+    page.get_by_role("link", name=MARKUP, exact=True).click()
     page.get_by_role("link", name="Curves").click()
     chart = page.get_by_role("img", name="Line chart of val/accuracy")
     expect(chart).to_have_attribute("aria-label", re.compile("lstm.*gru"))

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.api.views import ListView, QueueView, WorkerView, list_of, worker_view
+from services.api.views import ListView, list_of
+from services.api.workers_view import QueueView, WorkerView, worker_view
 from shared.db.engine import transaction
 from shared.db.jobs import JobStore
 from shared.db.workers import WorkerStore

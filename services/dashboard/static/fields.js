@@ -12,7 +12,7 @@ export const seedsOf = (text) => parts(text).flatMap((part) => {
 const READ = {
   text: (text) => text,
   number: numberOr,
-  list: parts,
+  json: JSON.parse,
   sizes: (text) => (text.includes(",") ? parts(text).map(numberOr) : numberOr(text)),
   seeds: (text) => seedsOf(text)[0],
 };
@@ -20,7 +20,7 @@ const READ = {
 function valueOf(control) {
   const { read, empty } = control.dataset;
   if (read === "flag") return control.checked;
-  if (control.type === "radio" && !control.checked) return undefined;
+  if (/radio|checkbox/.test(control.type) && !control.checked) return undefined;
   if (control.value.trim() === "") return empty === "null" ? null : undefined;
   return READ[read](control.value);
 }

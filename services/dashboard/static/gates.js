@@ -37,17 +37,17 @@ function paintAll() {
   document.documentElement.dataset.traced = "";
 }
 
-function choose(unit) {
-  document.getElementById("unit").value = unit;
+function choose(name, value) {
+  document.getElementById(name).value = value;
   form.requestSubmit();
 }
 
 form?.addEventListener("swapped", paintAll);
 form?.addEventListener("change", ({ target }) => "again" in target.dataset && form.requestSubmit());
 form?.addEventListener("click", ({ target, offsetY }) => {
-  if (target.dataset.unit) choose(target.dataset.unit);
+  for (const name of ["unit", "step"]) if (target.dataset[name]) choose(name, target.dataset[name]);
   if (!target.dataset.bytes) return;
   const row = Math.min(target.dataset.units - 1, Math.floor((offsetY / target.clientHeight) * target.dataset.units));
-  choose(target.dataset.order.split(",")[row]);
+  choose("unit", target.dataset.order.split(",")[row]);
 });
 if (form?.elements.text.value) form.requestSubmit();

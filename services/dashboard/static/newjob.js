@@ -10,10 +10,9 @@ let timer = 0;
 let turn = 0;
 
 function fit() {
-  const cell = new FormData(form).get("network.cell.type");
-  for (const set of form.querySelectorAll("[data-cell]")) {
-    set.hidden = set.disabled = set.dataset.cell !== cell;
-    if (!set.querySelector(".field")) set.hidden = true;
+  const chosen = new FormData(form);
+  for (const set of form.querySelectorAll("[data-of]")) {
+    set.hidden = set.disabled = chosen.get(set.dataset.of) !== set.dataset.is;
   }
   byId("patience").hidden = !byId("early").checked;
   const served = byId("dataset").selectedOptions[0]?.dataset.mapping;

@@ -53,7 +53,7 @@ def plot(rows: Sequence[Row]) -> Plot | None:
     low, high = _bounds(rows)
     return Plot(
         rows=[_dots(row, low, high) for row in rows],
-        ticks=[(_place(tick, low, high), words.number(tick)) for tick in _ticks(low, high)],
+        ticks=ticks(low, high),
         is_cut=any(row.ci95 and (row.ci95[0] < low or row.ci95[1] > high) for row in rows),
     )
 
@@ -69,18 +69,20 @@ def _bounds(rows: Sequence[Row]) -> tuple[float, float]:
     return (low, high) if low < high else (low - room, high + room)
 
 
-def _place(value: float, low: float, high: float) -> float:
+def place(value: float, low: float, high: float) -> float:
+    """In percent of the scale."""
     share = (min(max(value, low), high) - low) / (high - low)
     return round(EDGE + (100 - 2 * EDGE) * share, 2)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers within the scale, at most `MOST_TICKS` of them."""
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Places and texts of round numbers within the scale, at most `MOST_TICKS` of them."""
     unit = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
     step = next(unit * each for each in STEPS if (high - low) / (unit * each) <= MOST_TICKS)
     first = math.ceil(low / step)
-    marks = [round(place * step, 12) for place in range(first, first + MOST_TICKS + 1)]
-    return [mark for mark in marks if mark <= high][:MOST_TICKS]
+    marks = [round(index * step, 12) for index in range(first, first + MOST_TICKS + 1)]
+    within = [mark for mark in marks if mark <= high][:MOST_TICKS]
+    return [(place(mark, low, high), words.number(mark)) for mark in within]
 
 
 def _dots(row: Row, low: float, high: float) -> Dots:
@@ -90,10 +92,10 @@ def _dots(row: Row, low: float, high: float) -> Dots:
         colour=row.colour,
         dash=row.dash,
         about=_about(row),
-        dots=[_place(value, low, high) for value in row.values],
-        mean=_place(row.mean, low, high),
-        interval=(_place(ends[0], low, high), _place(ends[1], low, high)) if ends else None,
-        ends=[_place(end, low, high) for end in ends if low <= end <= high],
+        dots=[place(value, low, high) for value in row.values],
+        mean=place(row.mean, low, high),
+        interval=(place(ends[0], low, high), place(ends[1], low, high)) if ends else None,
+        ends=[place(end, low, high) for end in ends if low <= end <= high],
     )
 
 

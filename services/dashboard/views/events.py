@@ -18,8 +18,12 @@ class LineView(BaseModel):
 
 
 def line_view(row: EventRow) -> LineView:
-    text = " · ".join(_texts(row.data))
-    return LineView(number=row.number, time=row.created_at, type=row.type, text=text)
+    return LineView(number=row.number, time=row.created_at, type=row.type, text=said(row.data))
+
+
+def said(data: dict[str, Any]) -> str:
+    """What an event tells, in one line."""
+    return BETWEEN.join(_texts(data))
 
 
 def lines_of(rows: Sequence[EventRow]) -> list[LineView]:
@@ -31,6 +35,7 @@ def as_text(row: EventRow) -> str:
     return f"{line.time:%Y-%m-%d %H:%M:%S} {line.type:<10} {line.text}\n"
 
 
+BETWEEN = " · "
 BARE = ("level", "message", "status", "reason")  # their values explain themselves
 FIRST = (*BARE, "epoch", "step")
 
@@ -41,7 +46,7 @@ def _texts(data: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield from _texts(value)
         elif key not in BARE:
-            yield f"{key} {_said(value)}"
+            yield f"{key} {_value(value)}"
         elif value is not None:
             yield str(value)
 
@@ -50,5 +55,5 @@ def _rank(key: str) -> tuple[int, str]:
     return (FIRST.index(key) if key in FIRST else len(FIRST), key)
 
 
-def _said(value: Any) -> str:
+def _value(value: Any) -> str:
     return words.number(value) if isinstance(value, int | float | None) else str(value)

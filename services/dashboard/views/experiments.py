@@ -1,7 +1,7 @@
 """Experiments as lines of a list and of a leaderboard; made from what the API says of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.api.experiments_view import (
 from services.dashboard.views import words
 from services.dashboard.views.dots import Plot, Row, plot
 from services.dashboard.views.overlay import DASHES
+from services.dashboard.views.scatter import Point, Scatter, scatter
 from shared.jobs.experiments import MAX_SEEDS
 from shared.jobs.leaderboard import ExperimentStatus
 
@@ -57,6 +58,8 @@ class ArmLine:
     dash: str
     is_best: bool
     mean: str
+    best: str
+    """Value of its best seed."""
     interval: str
     n: str
     p: str
@@ -65,6 +68,7 @@ class ArmLine:
     test: str
     parameters: str
     train: str
+    epoch: str
     seeds: list[SeedLink]
 
 
@@ -77,6 +81,7 @@ class Detail:
     warnings: list[str]
     lines: list[ArmLine]
     plot: Plot | None
+    scatter: Scatter | None
     test_metric: str | None
     is_running: bool
 
@@ -110,14 +115,18 @@ def detail(view: ExperimentView) -> Detail:
         direction="higher is better" if view.higher_is_better else "lower is better",
         conclusion=view.conclusion,
         warnings=view.warnings,
-        lines=[_line(place, row) for place, row in enumerate(view.leaderboard, 1)],
+        lines=[
+            _line(place, row, max if view.higher_is_better else min)
+            for place, row in enumerate(view.leaderboard, 1)
+        ],
         plot=plot([_dots(row) for row in view.leaderboard if row.values]),
+        scatter=scatter([_point(row) for row in view.leaderboard if row.values and row.train_s]),
         test_metric=view.test_metric,
         is_running=view.status == ExperimentStatus.RUNNING,
     )
 
 
-def _line(place: int, row: StandingView) -> ArmLine:
+def _line(place: int, row: StandingView, better: Callable[[list[float]], float]) -> ArmLine:
     colour, dash = style(row.index)
     return ArmLine(
         rank=words.NONE if row.mean is None else str(place),
@@ -126,6 +135,7 @@ def _line(place: int, row: StandingView) -> ArmLine:
         dash=dash,
         is_best=row.is_best,
         mean=_spread(row.mean, row.std),
+        best=words.number(better(row.values)) if row.values else words.NONE,
         interval=_interval(row.ci95),
         n=f"{row.n} of {row.progress.total}",
         p=_p(row.p_value),
@@ -134,6 +144,7 @@ def _line(place: int, row: StandingView) -> ArmLine:
         test=_spread(row.test_mean, row.test_std),
         parameters=words.number(row.parameters),
         train=words.duration(row.train_s),
+        epoch=words.NONE if row.epoch_s is None else f"{row.epoch_s:.2g} s",
         seeds=[_seed(job) for job in row.jobs],
     )
 
@@ -167,6 +178,12 @@ def _dots(row: StandingView) -> Row:
     assert row.mean is not None
     colour, dash = style(row.index)
     return Row(row.label, colour, dash, row.values, row.mean, row.ci95)
+
+
+def _point(row: StandingView) -> Point:
+    assert row.mean is not None
+    assert row.train_s is not None
+    return Point(row.label, style(row.index)[0], row.train_s, row.mean)
 
 
 def seeds_of(text: str) -> list[int | str]:

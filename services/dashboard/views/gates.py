@@ -59,21 +59,31 @@ class TraceView:
     order: str
     """The unit of each row, for the script."""
     curves: list[tuple[str, Spark | None, str, str, str]]
-    """Of the chosen unit: name, drawing, first, lowest and highest value."""
+    """Of the chosen unit: name, drawing, value at the chosen step, lowest and highest value."""
+    step: int
+    """Counted from 1."""
+    is_step_chosen: bool
+    num_steps: int
     alike: list[tuple[int, str]]
     half_life: str
     difference: str
 
 
-def trace_view(trace: Mapping[str, Any], layer: str, show: str, unit: int, sort: str) -> TraceView:
-    """What is chosen of a trace; a choice that it lacks becomes the nearest one it has."""
+def trace_view(
+    trace: Mapping[str, Any], layer: str, show: str, unit: int, sort: str, step: int = 0
+) -> TraceView:
+    """What is chosen of a trace; a choice that it lacks becomes the nearest one it has.
+
+    `step` counts from 1; 0 is the last one.
+    """
     layers = trace["layers"]
     chosen = next((each for each in layers if key_of(each) == layer), layers[-1])
     arrays = {each["name"]: np.array(each["values"], dtype=float) for each in chosen["arrays"]}
     kinds = {each["name"]: each for each in chosen["arrays"]}
     state = "c" if "c" in arrays else list(arrays)[-1]
     show = show if show in arrays else state
-    num_units = arrays[show].shape[1]
+    num_steps, num_units = arrays[show].shape
+    shown_step = min(step or num_steps, num_steps)
     unit = min(max(unit, 0), num_units - 1)
     order = SORTERS.get(sort, _by_index)(arrays[state], unit)
     symbols = trace["sequences"][chosen["part"]]["symbols"]
@@ -87,7 +97,10 @@ def trace_view(trace: Mapping[str, Any], layer: str, show: str, unit: int, sort:
         strip=_strip(arrays[show][:, unit], symbols, kinds[show]["kind"]),
         maps=[_map(kinds[name], values, order, unit) for name, values in arrays.items()],
         order=",".join(map(str, order)),
-        curves=[_curve(name, values[:, unit]) for name, values in arrays.items()],
+        curves=[_curve(name, values[:, unit], shown_step) for name, values in arrays.items()],
+        step=shown_step,
+        is_step_chosen=step > 0,
+        num_steps=num_steps,
         alike=_alike(arrays[state], unit),
         half_life=_half_life(chosen.get("half_life"), unit),
         difference=words.number(trace["max_difference"]),
@@ -176,11 +189,11 @@ def _strip(values: Values, symbols: Sequence[str] | None, kind: str) -> list[Sha
     ]
 
 
-def _curve(name: str, values: Values) -> tuple[str, Spark | None, str, str, str]:
+def _curve(name: str, values: Values, step: int) -> tuple[str, Spark | None, str, str, str]:
     numbers = [float(value) for value in values[:MAX_STEPS] if math.isfinite(value)]
-    ends = (numbers[-1], min(numbers), max(numbers))
-    last, low, high = map(words.number, ends)
-    return name, spark([numbers], 320, 40), last, low, high
+    shown = (float(values[step - 1]), min(numbers), max(numbers))
+    here, low, high = map(words.number, shown)
+    return name, spark([numbers], 320, 40), here, low, high
 
 
 def _half_life(found: Mapping[str, Any] | None, unit: int) -> str:

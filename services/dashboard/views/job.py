@@ -39,6 +39,13 @@ NOTES: dict[str, str] = {
     JobStatus.PAUSED: "It holds no worker. Once resumed, it goes on exactly where it stopped.",
 }
 """What a state means for somebody who waits."""
+DIVERGED = "loss_not_finite"
+ADVICE_OF_CODE = {
+    DIVERGED: "Clone it with a lower learning rate, or clip the gradient at a smaller norm. What was "
+    "learnt before is in its last checkpoint.",
+}
+"""Where the code alone says more than whose fault it was."""
+TITLES_OF_CODE = {DIVERGED: "Training diverged"}
 SPLITS = ("test", "val", "train")  # what counts most comes first
 
 
@@ -47,6 +54,8 @@ class ErrorCard(BaseModel):
     message: str
     code: str
     advice: str
+    slower: str | None
+    """Address of the form for the same job with a tenth of the learning rate, where that may help."""
 
 
 class LostCard(BaseModel):
@@ -159,11 +168,13 @@ def _note(job: JobRow) -> str | None:
 def _error(job: JobRow) -> ErrorCard | None:
     if job.error is None:
         return None
+    code, fault = job.error["code"], job.error["class"]
     return ErrorCard(
-        title=TITLES[job.error["class"]],
+        title=TITLES_OF_CODE.get(code, TITLES[fault]),
         message=job.error["message"],
-        code=job.error["code"],
-        advice=ADVICE[job.error["class"]],
+        code=code,
+        advice=ADVICE_OF_CODE.get(code, ADVICE[fault]),
+        slower=f"/jobs/new?from={job.id}&slower=10" if code == DIVERGED else None,
     )
 
 

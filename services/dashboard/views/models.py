@@ -28,6 +28,8 @@ class VersionLine:
     """passed, pending, failed, or nothing where versions are not checked."""
     checks_about: str
     job_id: str | None
+    download: str | None
+    """Address of its weights, while their checkpoint is kept."""
     created_at: datetime
 
 
@@ -48,7 +50,7 @@ def version_lines(view: Any) -> list[VersionLine]:
 
 
 def _line(version: Mapping[str, Any]) -> VersionLine:
-    checks = version.get("checks") or {}
+    checks, checkpoint = version.get("checks") or {}, version["checkpoint_id"]
     said = [checks.get("reason") or "", _latency(checks)]
     return VersionLine(
         version=version["version"],
@@ -61,6 +63,7 @@ def _line(version: Mapping[str, Any]) -> VersionLine:
         checks=checks.get("status", ""),
         checks_about=" ".join(filter(None, said)),
         job_id=version["job_id"],
+        download=f"/ui/checkpoints/{checkpoint}/download" if checkpoint else None,
         created_at=version["created_at"],
     )
 

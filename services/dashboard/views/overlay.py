@@ -1,7 +1,7 @@
 """Several jobs in one picture: their curves on one scale, and where their specs differ."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from services.dashboard.views import words
 from services.dashboard.views.curves import CurveView, curve_view, rank
 from services.dashboard.views.rows import RowView, rows_of
+from services.dashboard.views.snippets import paths
 from shared.db.metrics import MetricStore
 from shared.db.tables import JobRow
 
@@ -78,10 +79,7 @@ class Compared:
 
 
 def compared(db: Session, jobs: Sequence[JobRow]) -> Compared:
-    specs = [dict(_paths(job.spec)) for job in jobs]
-    paths = sorted({path for spec in specs for path in spec})
-    shown = [path for path in paths if path.partition(".")[0] not in OWN]
-    lines = [(path, [_said(spec.get(path)) for spec in specs]) for path in shown]
+    lines = spec_lines(jobs)
     metrics = sorted({name for job in jobs for name in job.latest}, key=_order)
     return Compared(
         rows=rows_of(db, jobs),
@@ -91,12 +89,12 @@ def compared(db: Session, jobs: Sequence[JobRow]) -> Compared:
     )
 
 
-def _paths(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in fields.items():
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def spec_lines(jobs: Sequence[JobRow]) -> list[tuple[str, list[str]]]:
+    """Every path of the specs that means something between jobs, and what each job has there."""
+    specs = [dict(paths(job.spec)) for job in jobs]
+    known = sorted({path for spec in specs for path in spec})
+    shown = [path for path in known if path.partition(".")[0] not in OWN]
+    return [(path, [_said(spec.get(path)) for spec in specs]) for path in shown]
 
 
 def _said(value: Any) -> str:

@@ -32,6 +32,8 @@ class RowView(BaseModel):
     eta: str
     """Time to go, place in the queue, or time taken."""
     detail: str
+    experiment: str | None
+    """Address of the experiment that it belongs to."""
     worker: str | None
     heartbeat_at: datetime | None
     can_cancel: bool
@@ -50,6 +52,7 @@ BLANK = RowView(
     percent="",
     eta="",
     detail="",
+    experiment=None,
     worker=None,
     heartbeat_at=None,
     can_cancel=False,
@@ -72,6 +75,7 @@ def row_view(job: JobRow, standing: Standing | None, now: datetime) -> RowView:
         percent=words.percent(job.progress["fraction"]),
         eta=eta(job, standing, now),
         detail=" · ".join(_details(job)),
+        experiment=f"/experiments/{job.experiment_id}" if job.experiment_id else None,
         worker=job.worker,
         heartbeat_at=heartbeat_at(job),
         can_cancel=job.status in MOVES[Verb.CANCEL],

@@ -83,17 +83,18 @@ def _cli(wish: dict[str, Any]) -> str:
     rest = {**wish, "network": {**wish["network"], "cell": {} if cell == kind else cell}}
     sets = [
         f"--set {shlex.quote(f'{path}={_value(value)}')}"
-        for path, value in _paths(_without(rest, "dataset"))
+        for path, value in paths(_without(rest, "dataset"))
         if path != "network.cell.type"
     ]
     return " \\\n  ".join([*first, f"--cell {kind}", *sets, "--watch"])
 
 
-def _paths(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def paths(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of every leaf."""
     # `type` comes first: another type makes the options of the former one void
     for key, value in sorted(fields.items(), key=lambda field: field[0] != "type"):
         if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
+            yield from paths(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -1,4 +1,4 @@
-"""What a new job starts from: an example, another job, or nothing chosen; and what a cell offers."""
+"""What a new job starts from: an example, another job, or nothing chosen."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 from services.dashboard.views.snippets import without_defaults
 from shared.db.tables import JobRow
 from shared.jobs.spec import JobSpec, model_name_from
-from shared.nn.catalog import CARDS
-from shared.nn.spec import CELL_SPECS
 
 Wish = dict[str, Any]
+RATES = ("lr", "max_lr", "min_lr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,65 +97,27 @@ def example_start(name: str) -> Start | None:
     return Start(f"example:{name}", example.title, _whole(example.wish)) if example else None
 
 
-def job_start(row: JobRow) -> Start:
-    """A copy of what was asked for; the name of the model goes on following that of the job."""
-    wish = without_defaults(row.spec)
+def job_start(row: JobRow, slower: int = 1) -> Start:
+    """A copy of what was asked for; the name of the model goes on following that of the job.
+
+    `slower` = what its learning rates are divided by.
+    """
+    wish = without_defaults(_slowed(row.spec, slower))
     if wish.get("model_name") == model_name_from(row.name):
         del wish["model_name"]
     return Start(row.id, f"{row.name}, {row.id}", _whole(wish))
 
 
+def _slowed(spec: Wish, slower: int) -> Wish:
+    training = spec["training"]
+    parts = {part: _divided(training[part], slower) for part in ("optimizer", "schedule")}
+    return {**spec, "training": {**training, **parts}}
+
+
+def _divided(options: Wish, slower: int) -> Wish:
+    rates = {name: options[name] for name in RATES if options.get(name)}
+    return {**options, **{name: float(f"{rate / slower:.6g}") for name, rate in rates.items()}}
+
+
 def _whole(wish: Wish) -> Wish:
     return JobSpec.model_validate(wish).model_dump(mode="json")
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One choice that a cell offers, as a form asks for it."""
-
-    name: str
-    kind: str
-    """flag, number or choice."""
-    about: str
-    value: Any
-    choices: tuple[str, ...] = ()
-    limits: tuple[float | None, float | None] = (None, None)
-    default: str = ""
-    """As its field would say it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellChoice:
-    type: str
-    title: str
-    options: list[Option]
-
-
-def cell_choices(chosen: Wish) -> list[CellChoice]:
-    """Every cell; the options of the chosen one as it has them, those of others at their defaults."""
-    return [
-        CellChoice(
-            name, CARDS[name].title, _options(name, chosen if chosen["type"] == name else {})
-        )
-        for name in CELL_SPECS
-    ]
-
-
-def _options(cell: str, chosen: Wish) -> list[Option]:
-    properties = CELL_SPECS[cell].model_json_schema()["properties"]
-    return [
-        _option(name, schema, chosen.get(name, schema["default"]))
-        for name, schema in properties.items()
-        if name != "type"
-    ]
-
-
-def _option(name: str, schema: Wish, value: Any) -> Option:
-    kind = "choice" if "enum" in schema else KINDS[schema["type"]]
-    limits = (schema.get("minimum"), schema.get("maximum"))
-    about = schema.get("description", "")
-    default = str(schema["default"]).lower() if kind == "flag" else str(schema["default"])
-    return Option(name, kind, about, value, tuple(schema.get("enum", ())), limits, default)
-
-
-KINDS = {"boolean": "flag", "number": "number", "integer": "number"}

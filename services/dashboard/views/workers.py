@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -34,6 +35,10 @@ class WorkerLine:
     icon: str
     job_id: str | None
     """Null also while it is busy with a job of another key."""
+    memory: str
+    """In use, of how much."""
+    gpu_memory: str
+    gpu_busy: str
     heartbeat_at: datetime
     started_at: datetime
     done: int
@@ -53,6 +58,8 @@ class WorkersView:
     queue: list[QueueLine]
     last_hour: str
     depth: int
+    has_gpus: bool
+    """Whether any worker has one."""
 
 
 def workers_view(db: Session) -> WorkersView:
@@ -70,6 +77,7 @@ def workers_view(db: Session) -> WorkersView:
         ],
         last_hour=_hour(counts),
         depth=sum(each.waiting for each in lines),
+        has_gpus=any(row.num_gpus for row in rows),
     )
 
 
@@ -82,6 +90,7 @@ def _line(row: WorkerRow, seen: Collection[str], hour: dict[str, int]) -> Worker
     silent_s = (datetime.now(UTC) - row.heartbeat_at).total_seconds()
     is_lost = silent_s > get_settings().lease_s
     status = "lost" if is_lost else "busy" if row.job_id else "idle"
+    usage = {} if is_lost else row.usage or {}
     many = MANY_DEVICES.format(device=row.device, count=row.num_gpus)
     return WorkerLine(
         name=row.name,
@@ -89,7 +98,18 @@ def _line(row: WorkerRow, seen: Collection[str], hour: dict[str, int]) -> Worker
         status=status,
         icon=words.ICONS[status],
         job_id=row.job_id if row.job_id in seen else None,
+        memory=_of_all(usage, "memory"),
+        gpu_memory=_of_all(usage, "gpu_memory"),
+        gpu_busy=words.percent(usage["gpu_busy"]) if "gpu_busy" in usage else words.NONE,
         heartbeat_at=row.heartbeat_at,
         started_at=row.started_at,
         done=hour.get("succeeded", 0),
     )
+
+
+def _of_all(usage: dict[str, Any], what: str) -> str:
+    """`800 MiB of 24 GiB`, or nothing where it is not known."""
+    used, total = usage.get(f"{what}_used"), usage.get(f"{what}_total")
+    if used is None or total is None:
+        return words.NONE
+    return f"{words.size(used)} of {words.size(total)}"

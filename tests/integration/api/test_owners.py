@@ -176,16 +176,18 @@ def test_pages_show_ones_own(world: World) -> None:
         f"/ui/jobs/{world.job_id}",
         f"/ui/checkpoints/{world.checkpoint_id}/download",
     ]
+    logs = {"left": world.job_id, "right": world.job_id, "lines": "last"}
 
     def seen(headers: dict[str, str]) -> tuple[list[int], bool]:
         page = TestClient(world.client.app)
         page.post("/login", data={"key": headers["Authorization"][7:]}, headers=OUR_PAGE)
         statuses = [page.get(path).status_code for path in paths]
+        statuses.append(page.post("/ui/compare/logs", data=logs, headers=OUR_PAGE).status_code)
         return statuses, "secret plan" in page.get("/ui/jobs").text + page.get("/").text
 
-    assert seen(world.mine) == ([200, 200, 200], True)
-    assert seen(world.other) == ([200, 404, 404], False)
-    assert seen(world.admin) == ([200, 200, 200], True)
+    assert seen(world.mine) == ([200, 200, 200, 200], True)
+    assert seen(world.other) == ([200, 404, 404, 404], False)
+    assert seen(world.admin) == ([200, 200, 200, 200], True)
 
 
 def test_a_key_that_may_only_read_changes_nothing_on_pages(world: World) -> None:

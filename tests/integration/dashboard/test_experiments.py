@@ -1,5 +1,6 @@
 """The pages of experiments: what they list and say, and who may cancel and add seeds."""
 
+import re
 from typing import Any
 
 import pytest
@@ -61,7 +62,10 @@ def test_a_page_has_the_conclusion_every_arm_every_seed_and_every_job(client: Te
     page = client.get(f"/experiments/{experiment_id}").text
 
     assert "gru has the best mean val/accuracy, 0.92" in page
-    assert page.count("<circle") == 20
+    assert page.count('r="4.5"') == 20
+    assert page.count('r="5"') == 4
+    assert re.search(r"<title>gru: 0\.92 after [\d.e-]+ s</title>", page)
+    assert re.search(r"<td>0\.92 ± 0\.016</td><td>0\.94</td>", page)
     assert "gru: mean 0.92, 95 % interval 0.9004 to 0.9396; 5 seeds: 0.91, 0.92" in page
     assert "no clear difference" in page
     assert "0.92 ± 0.016" in page

@@ -34,6 +34,7 @@ def runs(arm: int, values: list[float | None], tests: list[float] | None = None)
             value,
             None if tests is None else tests[seed],
             10.0 * (seed + 1),
+            epochs=3,
         )
         for seed, value in enumerate(values)
     ]
@@ -58,6 +59,7 @@ def test_arms_rank_by_validation_and_tell_what_the_test_split_says() -> None:
     assert best.test_summary is not None
     assert best.test_summary.mean == pytest.approx(0.55)
     assert (best.train_s, best.against_best, best.is_worse) == (15.0, None, None)
+    assert best.epoch_s == 5.0
 
 
 def test_arms_without_values_come_last_and_failed_seeds_are_told() -> None:
