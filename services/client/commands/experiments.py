@@ -14,6 +14,8 @@ from services.client.client import (
     ExperimentSummary,
     UnrollClient,
 )
+from services.client.commands import completion
+from services.client.commands.completion import asked
 from services.client.commands.exits import BY_JOB_STATUS
 from services.client.commands.jobs import list_document
 from services.client.commands.options import ExitStatus, Json, WaitS, with_config
@@ -33,7 +35,13 @@ from services.client.config import ClientConfig
 from services.client.experiment_views import ArmCurve, Standing
 
 ExperimentId = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="Id of an experiment.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Id of an experiment.",
+        show_default=False,
+        autocompletion=asked(completion.experiments),
+    ),
 ]
 COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "PROGRESS", "METRIC", "AGE")
 ARM_COLUMNS = ("ARM", "PARAMETERS", "STEPS", "DURATION OF A JOB")
@@ -87,7 +95,13 @@ def list_(config: ClientConfig, as_json: Json = False) -> None:
 def show(
     config: ClientConfig,
     experiment: ExperimentId,
-    metric: Annotated[str | None, typer.Option(help="Rank by this one, as val/loss.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by this one, as val/loss.",
+            autocompletion=asked(completion.experiment_metrics),
+        ),
+    ] = None,
     exit_status: ExitStatus = False,
     as_json: Json = False,
 ) -> None:

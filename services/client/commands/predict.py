@@ -10,7 +10,7 @@ import typer
 
 from services.client.client import Prediction, UnrollClient
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, ModelVersion, with_config
 from services.client.commands.output import cell_text, line, print_json, print_table, short
 from services.client.config import ClientConfig
 
@@ -22,14 +22,12 @@ Output = dict[str, Any]
 @with_config
 def predict(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Text, or a JSON array of numbers or symbols."),
     ] = None,
-    version: Annotated[
-        str | None, typer.Option(help="A version or alias; default: the newest.")
-    ] = None,
+    version: ModelVersion = None,
     file: Annotated[Path | None, typer.Option(help="JSON lines; - = standard input.")] = None,
     text: Annotated[bool, typer.Option("--text", help="Never read an INPUT as JSON.")] = False,
     options: Annotated[

@@ -235,6 +235,11 @@ def test_upload_prints_the_id_and_sends_the_options(
 
     assert (result.code, result.out) == (0, "ds_mine\n")
     assert b'{"input_column": "a"}' in stub.requests[0].body
+    flags = ("--input-columns", "a, b", "--target-column", "c", "--window", "3")
+    unroll("datasets", "upload", str(path), "--options", '{"window": 9, "seed": 4}', *flags)
+    assert json.dumps(
+        {"window": 3, "seed": 4, "input_columns": ["a", "b"], "target_column": "c"}
+    ).encode() in (stub.requests[1].body)
     assert unroll("datasets", "upload", str(path), "--options", "[1]").code == 2
     assert unroll("datasets", "upload", str(path), "--options", "{").code == 2
     assert unroll("datasets", "upload", "nowhere.csv").code == 2
