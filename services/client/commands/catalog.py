@@ -57,7 +57,7 @@ def cells(
         print_fields(chosen.raw)
     else:
         rows = ((found.type, found.title, found.equation) for found in page.data)
-        print_table(("TYPE", "TITLE", "EQUATION"), rows)
+        print_table(("TYPE", "TITLE", "EQUATION"), rows, is_whole=True)
 
 
 @with_config

@@ -28,9 +28,16 @@ def asked(ask: Ask) -> Callable[[typer.Context], Offers]:
     """What the service offers, for the `autocompletion` of a parameter."""
 
     def complete(ctx: typer.Context) -> Offers:
-        return in_time(lambda: _plain(_answer(ask, ctx.params)), ANSWER_S)
+        return in_time(lambda: _plain(_answer(ask, given(ctx))), ANSWER_S)
 
     return complete
+
+
+def given(ctx: typer.Context) -> Given:
+    """What is known of the line; where an option lacks its value yet, arguments are not parsed."""
+    names = [each.name for each in ctx.command.params if each.param_type_name == "argument"]
+    parsed = {name: value for name, value in ctx.params.items() if value is not None}
+    return {**dict(zip(filter(None, names), ctx.args, strict=False)), **parsed}
 
 
 def words(*choices: str) -> Callable[[], list[str]]:
@@ -55,11 +62,11 @@ def in_time(find: Callable[[], Offers], within_s: float) -> Offers:
         return []
 
 
-def _answer(ask: Ask, given: Given) -> Offers:
+def _answer(ask: Ask, line: Given) -> Offers:
     """Asked once, as the options, the environment and `unroll.toml` say."""
-    config = load_config({key: given.get(key) for key in KEYS})
+    config = load_config({key: line.get(key) for key in KEYS})
     with UnrollClient(config=config, max_retries=0) as client:
-        return list(ask(client, given))
+        return list(ask(client, line))
 
 
 def _plain(offers: Offers) -> Offers:
@@ -69,61 +76,61 @@ def _plain(offers: Offers) -> Offers:
 def jobs(*statuses: str) -> Ask:
     """The newest jobs; with statuses, those that have one of them."""
 
-    def ask(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+    def ask(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
         for job in client.jobs_page(status=statuses, limit=NEWEST).data:
             yield job.id, f"{job.name}, {job.status}"
 
     return ask
 
 
-def metric_names(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def metric_names(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     """Of the job on the command line."""
-    for name, value in client.job(given["job_id"]).latest.items():
+    for name, value in client.job(line["job_id"]).latest.items():
         yield name, cell_text(value)
 
 
-def experiments(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def experiments(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     for found in client.experiments_page(limit=NEWEST).data:
         yield found.id, f"{found.name}, {found.status}"
 
 
-def experiment_metrics(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def experiment_metrics(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     """Of the experiment on the command line."""
-    found = client.experiment(given["experiment"])
+    found = client.experiment(line["experiment"])
     for name in found.metrics:
         yield name, "ranks now" if name == found.metric else ""
 
 
-def datasets(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def datasets(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     for found in client.datasets_page(limit=NEWEST).data:
         yield found.name, f"{found.source}, {', '.join(found.mappings)}"
 
 
-def cells(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def cells(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     for cell in client.cells().data:
         yield cell.type, cell.title
 
 
-def models(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def models(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     for model in client.models_page(limit=NEWEST).data:
-        cell = model.versions[0].network["cell"]["type"] if model.versions else "-"
-        yield model.name, f"version {model.latest_version}, {cell}"
+        newest = model.versions[0]
+        yield model.name, f"version {newest.version}, {newest.network['cell']['type']}"
 
 
-def aliases(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def aliases(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     """Of the model on the command line."""
-    for version in client.model(given["model"]).versions:
+    for version in client.model(line["model"]).versions:
         for alias in version.aliases:
             yield alias, f"version {version.version}"
 
 
-def numbers(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def numbers(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     """Versions of the model on the command line, the newest first."""
-    for version in client.model(given["model"]).versions:
+    for version in client.model(line["model"]).versions:
         yield str(version.version), f"{version.network['cell']['type']}, {version.job_id}"
 
 
-def versions(client: UnrollClient, given: Given) -> Iterator[tuple[str, str]]:
+def versions(client: UnrollClient, line: Given) -> Iterator[tuple[str, str]]:
     """The same with aliases, for what takes both."""
-    yield from aliases(client, given)
-    yield from numbers(client, given)
+    yield from aliases(client, line)
+    yield from numbers(client, line)

@@ -43,7 +43,7 @@ ExperimentId = Annotated[
         autocompletion=asked(completion.experiments),
     ),
 ]
-COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "PROGRESS", "METRIC", "AGE")
+COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "DONE", "METRIC", "AGE")
 ARM_COLUMNS = ("ARM", "PARAMETERS", "STEPS", "DURATION OF A JOB")
 CURVE_COLUMNS = ("ARM", "POINTS", "STEP", "MEAN", "LOW", "HIGH", "SEEDS")
 BAR_WIDTH = 24

@@ -31,7 +31,7 @@ def job_argument(*statuses: str) -> Any:
 
 
 JobId = Annotated[str, job_argument()]
-COLUMNS = ("ID", "NAME", "STATUS", "CELL", "PROGRESS", "LOSS", "AGE")
+COLUMNS = ("ID", "NAME", "STATUS", "CELL", "DONE", "LOSS", "AGE")
 
 
 @with_config

@@ -29,6 +29,7 @@ STATUS_STYLES = {
     "warn": "yellow",
     "fail": "bold red",
 }
+CUT_LAST = frozenset({"ID", "STATUS"})  # columns that a narrow terminal leaves whole
 LONGEST_CELL = 60
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
@@ -81,19 +82,35 @@ def line(text: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, for_people: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    for_people: bool = False,
+    is_whole: bool = False,
 ) -> None:
-    """A table for a person; for a pipe, tab-separated lines under a header, nothing cut."""
+    """A table for a person, a line a row unless `is_whole`, which cuts nothing.
+
+    For a pipe, tab-separated lines under a header, nothing cut.
+    """
     texts = [[cell_text(value) for value in row] for row in rows]
     is_terminal = sys.stdout.isatty()
     if not (is_terminal or for_people):
         for row in [list(columns), *texts]:
             line("\t".join(" ".join(text.split()) for text in row))
         return
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(Text(name, no_wrap=True), no_wrap=name in CUT_LAST)
     for row in texts:
-        table.add_row(*(Text(short(text), STATUS_STYLES.get(text, "")) for text in row))
+        table.add_row(*(_cell(text, is_whole=is_whole) for text in row))
     Console(highlight=False, width=None if is_terminal else PIPE_WIDTH).print(table)
+
+
+def _cell(text: str, *, is_whole: bool) -> Text:
+    style = STATUS_STYLES.get(text, "")
+    if is_whole:
+        return Text(text, style, overflow="fold")
+    return Text(short(text), style, no_wrap=True, overflow="ellipsis")
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -104,6 +121,8 @@ def print_fields(fields: Mapping[str, object]) -> None:
             line(f"{name}\t{' '.join(text.split())}")
         return
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, text in texts.items():
         table.add_row(Text(name, "dim"), Text(text, STATUS_STYLES.get(text, "")))
     Console(highlight=False).print(table)
@@ -137,7 +156,10 @@ def duration(seconds: float | None) -> str:
 
 
 def age(moment: datetime) -> str:
-    return f"{duration((datetime.now(UTC) - moment).total_seconds())} ago"
+    """In one unit: `3 min`."""
+    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    size, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
+    return f"{int(seconds // size)} {unit}"
 
 
 def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:

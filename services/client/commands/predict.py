@@ -52,7 +52,8 @@ def predict(
         print_json(found.raw)
     elif file is None and sys.stdout.isatty():
         rows = zip(sequences, found.outputs, strict=True)
-        print_table(("INPUT", "OUTPUT"), ((shown(x), describe(y)) for x, y in rows))
+        table = ((shown(x), describe(y)) for x, y in rows)
+        print_table(("INPUT", "OUTPUT"), table, is_whole=True)
     else:
         for output in found.outputs:
             line(describe(output))

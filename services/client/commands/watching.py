@@ -138,7 +138,6 @@ class Bar:
         self._board = _Board(*columns, console=err(), refresh_per_second=4)
         self._task = self._board.add_task("", total=1.0, text="")
         self._curves: dict[str, Thinned] = {}
-        self._board.start()
 
     def event(self, event: Event) -> None:
         for name, value in event.data.get("values", {}).items():
@@ -161,6 +160,7 @@ class Bar:
             description=description,
             text="" if is_narrow else text,
         )
+        self._board.start()  # once there is something to show
 
     def close(self) -> None:
         self._board.stop()

@@ -235,14 +235,21 @@ def test_upload_prints_the_id_and_sends_the_options(
 
     assert (result.code, result.out) == (0, "ds_mine\n")
     assert b'{"input_column": "a"}' in stub.requests[0].body
-    flags = ("--input-columns", "a, b", "--target-column", "c", "--window", "3")
-    unroll("datasets", "upload", str(path), "--options", '{"window": 9, "seed": 4}', *flags)
-    assert json.dumps(
-        {"window": 3, "seed": 4, "input_columns": ["a", "b"], "target_column": "c"}
-    ).encode() in (stub.requests[1].body)
     assert unroll("datasets", "upload", str(path), "--options", "[1]").code == 2
     assert unroll("datasets", "upload", str(path), "--options", "{").code == 2
     assert unroll("datasets", "upload", "nowhere.csv").code == 2
+
+
+def test_options_of_an_upload_override_its_json(stub: Stub, unroll: Unroll, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b,c\n1,2,3\n")
+    stub.on("POST", "/v1/datasets", Answer(201, dataset_json("mine")))
+    flags = ("--input-columns", "a, b", "--target-column", "c", "--window", "3")
+
+    unroll("datasets", "upload", str(path), *flags, "--options", '{"window": 9, "seed": 4}')
+
+    sent = {"window": 3, "seed": 4, "input_columns": ["a", "b"], "target_column": "c"}
+    assert json.dumps(sent).encode() in stub.requests[0].body
 
 
 def test_a_url_is_left_to_the_service_and_warnings_go_to_stderr(stub: Stub, unroll: Unroll) -> None:

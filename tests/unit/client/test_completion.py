@@ -38,6 +38,7 @@ def complete(unroll: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("COMP_WORDS", line)
         monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
         monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+        monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
         return unroll()
 
     return ask
