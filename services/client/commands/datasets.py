@@ -31,6 +31,7 @@ DatasetName = Annotated[
 ]
 FORMATS = ("auto", "jsonl", "csv", "text", "npz", "parquet")
 SPLITS = ("train", "val", "test")
+LENGTHS = ("min", "median", "p95", "max")
 COLUMNS = ("NAME", "SOURCE", "TRAIN", "VAL", "TEST", "INPUT", "TARGET", "MAPPING")
 app = typer.Typer(help="Datasets: list, show, preview, upload, delete.", no_args_is_help=True)
 
@@ -109,9 +110,8 @@ def upload(
     line(found.id)
     for warning in found.warnings:
         note(f"warning: {warning}")
-    counts = ", ".join(f"{count} {split}" for split, count in found.splits.items())
     note(
-        f"{found.name}: {counts}; `unroll datasets show {found.name}` says how it was read, "
+        f"{found.name}: {_counts(found)}; `unroll datasets show {found.name}` says how it was read, "
         f"`unroll submit --dataset {found.name} --cell gru` trains on it."
     )
 
@@ -126,9 +126,13 @@ def delete(config: ClientConfig, dataset: DatasetName) -> None:
 
 
 def _row(dataset: Dataset) -> tuple[object, ...]:
-    splits = [dataset.splits.get(name, 0) for name in ("train", "val", "test")]
+    splits = [dataset.splits.get(name, 0) for name in SPLITS]
     kinds = [dataset.schema_.get(side, {}).get("kind", "-") for side in ("input", "target")]
     return (dataset.name, dataset.source, *splits, *kinds, ", ".join(dataset.mappings))
+
+
+def _counts(dataset: Dataset) -> str:
+    return ", ".join(f"{dataset.splits.get(name, 0)} {name}" for name in SPLITS)
 
 
 def _fields(dataset: Dataset) -> dict[str, object]:
@@ -140,10 +144,10 @@ def _fields(dataset: Dataset) -> dict[str, object]:
         **facts,
         "format": dataset.format,
         "size": num_bytes(dataset.bytes),
-        "splits": dataset.splits,
+        "splits": _counts(dataset),
         "input": dataset.schema_.get("input"),
         "target": dataset.schema_.get("target"),
-        "lengths": dataset.lengths,
+        "lengths": ", ".join(f"{name} {dataset.lengths.get(name)}" for name in LENGTHS),
         "mappings": ", ".join(dataset.mappings),
         "warnings": "; ".join(dataset.warnings) or None,
         "created": dataset.created_at,

@@ -16,7 +16,7 @@ from services.client.client import (
 )
 from services.client.commands import completion
 from services.client.commands.completion import asked
-from services.client.commands.exits import BY_JOB_STATUS
+from services.client.commands.exits import BY_JOB_STATUS, Code, CommandError
 from services.client.commands.jobs import list_document
 from services.client.commands.options import ExitStatus, Json, WaitS, with_config
 from services.client.commands.output import (
@@ -63,6 +63,8 @@ def create(
 ) -> None:
     """Queue the jobs of an experiment and print its id."""
     spec = read_spec(path)
+    if "base" not in spec and "network" in spec:
+        raise CommandError(f"{path} describes a job; `unroll submit --file` takes it", Code.USAGE)
     with UnrollClient(config=config) as client:
         if dry_run:
             _show_plan(client.plan_experiment(spec), as_json=as_json)

@@ -119,6 +119,8 @@ def watch_job(
         raise
     if not as_json:
         print_fields(ending(job))
+        if job.model:
+            note(f"Ask it with `unroll predict {job.model.name} INPUT`.")
     if exit_status:
         exit_as(job)
 

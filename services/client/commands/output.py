@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -35,6 +36,12 @@ BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 PIPE_WIDTH = 120  # of a table for people that goes to a file or a log
 KEY_HINT = "The command sends the key in UNROLL_API_KEY; `unroll keys create NAME` makes one."
+HINTS = {  # what the service tells programs to do, for people at a shell
+    "GET /v1/datasets lists": "`unroll datasets list` shows",
+    "GET /v1/models lists": "`unroll models list` shows",
+    "GET /v1/sessions/{id}/state": "`unroll session export`",
+    "POST /v1/models/{name}/sessions makes": "`unroll session create MODEL` makes",
+}
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -50,14 +57,16 @@ def note(text: str) -> None:
 
 def show_error(error: Exception) -> None:
     """Why a command ended, with every fault the service listed."""
-    console = err()
-    console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    console, message = err(), str(error)
+    shown = reduce(lambda text, hint: text.replace(*hint), HINTS.items(), message)
+    console.print(f"[bold red]Error:[/] {escape(shown)}", soft_wrap=True)
     if not isinstance(error, ApiError):
         return
     if isinstance(error, Unauthorized):
         console.print(KEY_HINT, soft_wrap=True)
-    for fault in error.details if len(error.details) > 1 else ():
-        console.print(escape(f"  {fault_line(fault)}"), soft_wrap=True)
+    for text in map(fault_line, error.details):
+        if text not in message:
+            console.print(escape(f"  {text}"), soft_wrap=True)
     if error.status >= 500 and error.request_id:
         console.print(f"[dim]request {error.request_id}[/]")
 

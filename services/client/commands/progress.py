@@ -66,6 +66,11 @@ def metrics(
         print_json(found.raw)
     else:
         print_table(CURVE_COLUMNS, (_curve_row(*curve) for curve in found.series.items()))
+        empty = [name for name, series in found.series.items() if not series.step]
+        if empty:
+            note(
+                f"Nothing was measured as {', '.join(empty)}; without names, all curves are shown."
+            )
 
 
 @with_config

@@ -162,6 +162,9 @@ def json_or_text(text: str) -> object:
 
 def _complete(spec: dict[str, Any]) -> None:
     """Fill in the one default that a union needs, and refuse what cannot even be sent."""
+    if "base" in spec:
+        message = "the file describes an experiment; `unroll experiments create` takes it"
+        raise CommandError(message, Code.USAGE)
     missing = [] if "dataset" in spec else ["--dataset"]
     if "cell" not in inner_of(spec, "network"):
         missing.append("--cell")

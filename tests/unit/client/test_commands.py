@@ -284,7 +284,7 @@ def test_every_fault_of_an_upload_is_shown_with_its_place(
     result = unroll("datasets", "upload", str(path))
 
     assert result.code == 6
-    assert "  line 1 input: is missing\n  line 2: is no JSON\n" in result.err
+    assert result.err == "Error: line 1 input: is missing\n  line 2: is no JSON\n"
     assert result.out == ""
 
 

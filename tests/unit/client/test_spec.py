@@ -152,6 +152,11 @@ def test_a_file_that_is_no_spec_is_a_usage_error(tmp_path: Path, name: str, text
     assert refusal.value.code is Code.USAGE
 
 
+def test_an_experiment_is_sent_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="unroll experiments create"):
+        spec_of({"file": write(tmp_path, "which.yaml", "base: {dataset: d}\nvary: {}\n")})
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"nowhere\.yaml: No such file"):
         spec_of({"file": tmp_path / "nowhere.yaml"})
