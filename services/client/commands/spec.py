@@ -165,11 +165,11 @@ def _complete(spec: dict[str, Any]) -> None:
     if "base" in spec:
         message = "the file describes an experiment; `unroll experiments create` takes it"
         raise CommandError(message, Code.USAGE)
-    missing = [] if "dataset" in spec else ["--dataset"]
+    missing = [] if "dataset" in spec else ["--dataset (see `unroll datasets list`)"]
     if "cell" not in inner_of(spec, "network"):
-        missing.append("--cell")
+        missing.append("--cell (see `unroll cells`)")
     if missing:
-        raise CommandError(f"give {' and '.join(missing)}, or a --file that has them", Code.USAGE)
+        raise CommandError(f"give {' and '.join(missing)}, or a --file that has it", Code.USAGE)
     training = spec.get("training")
     optimizer = training.get("optimizer") if isinstance(training, dict) else None
     if isinstance(optimizer, dict):

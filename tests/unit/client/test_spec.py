@@ -119,7 +119,7 @@ def test_another_cell_drops_the_options_of_the_former() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "give --dataset and --cell"),
+        ({}, r"give --dataset \(.+\) and --cell"),
         ({"dataset": "d"}, "give --cell"),
         ({"cell": "gru"}, "give --dataset"),
         ({**LEAST, "set": ["training=5", "training.seed=1"]}, "training is 5, which has no fields"),
