@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -46,7 +47,8 @@ ExperimentId = Annotated[
 COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "DONE", "METRIC", "AGE")
 ARM_COLUMNS = ("ARM", "PARAMETERS", "STEPS", "DURATION OF A JOB")
 CURVE_COLUMNS = ("ARM", "POINTS", "STEP", "MEAN", "LOW", "HIGH", "SEEDS")
-BAR_WIDTH = 24
+BAR_WIDTH, LEAST_BAR = 24, 8
+OTHER_COLUMNS = 76  # width of a leaderboard without its arms and bars
 app = typer.Typer(
     help="Experiments: create, list, show, watch, curves, extend, cancel, delete.",
     no_args_is_help=True,
@@ -223,14 +225,25 @@ def _show_leaderboard(found: Experiment) -> None:
     """The table on stdout, what it means on stderr."""
     names = ("MEAN", "SD", "N", "P", "EFFECT", "TEST", "PARAMETERS", "TRAINED")
     low, high = _bounds(found.leaderboard)
+    width = _bar_width(found.leaderboard)
+    bars = [[interval_bar(each, low, high, width)] if width else [] for each in found.leaderboard]
     rows = [
-        (place, each.label, *_numbers(each), interval_bar(each, low, high))
-        for place, each in enumerate(found.leaderboard, start=1)
+        (place, each.label, *_numbers(each), *bar)
+        for place, (each, bar) in enumerate(zip(found.leaderboard, bars, strict=True), start=1)
     ]
-    print_table(("#", "ARM", *names, found.metric), rows)
+    print_table(("#", "ARM", *names, *([found.metric] if width else [])), rows)
     note(f"{found.status}: {found.conclusion}")
     for warning in found.warnings:
         note(f"Mind: {warning}")
+
+
+def _bar_width(standings: list[Standing]) -> int:
+    """What a terminal has room for; 0 where that shows nothing."""
+    if not sys.stdout.isatty():
+        return BAR_WIDTH
+    longest = max((len(each.label) for each in standings), default=0)
+    room = min(get_terminal_size().columns - OTHER_COLUMNS - longest, BAR_WIDTH)
+    return room if room >= LEAST_BAR else 0
 
 
 def _numbers(each: Standing) -> tuple[object, ...]:
