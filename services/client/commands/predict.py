@@ -96,9 +96,16 @@ TEXTS: dict[str, Callable[[Output], str]] = {
     "text": lambda output: str(output["text"]),
     "tokens": lambda output: " ".join(map(str, output["tokens"])),
     "labels": lambda output: " ".join(map(str, output["labels"])),
-    "values": lambda output: json.dumps(output["values"]),
-    "probabilities": lambda output: json.dumps(output["probabilities"]),
+    "values": lambda output: json.dumps(rounded(output["values"])),
+    "probabilities": lambda output: json.dumps(rounded(output["probabilities"])),
 }
+
+
+def rounded(numbers: Any) -> Any:
+    """Lists of numbers with the digits that mean something in fp32; `--json` has all."""
+    if isinstance(numbers, list):
+        return [rounded(each) for each in numbers]
+    return float(f"{numbers:.6g}") if isinstance(numbers, float) else numbers
 
 
 def shown(sequence: object) -> str:
