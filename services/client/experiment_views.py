@@ -54,6 +54,8 @@ class ExperimentSummary(View):
 
 class Experiment(ExperimentSummary):
     jobs: list[str]
+    metrics: list[str] = Field(default_factory=list)
+    """What its arms may be ranked by."""
     leaderboard: list[Standing]
     """Best first."""
     conclusion: str

@@ -93,8 +93,8 @@ class ModelStore:
         pointing = [a.alias for a in self.aliases([row]) if a.version == row.version]
         if pointing:
             raise VersionInUse(
-                f"{' and '.join(map(repr, pointing))} of model {name!r} point to version {version}; "
-                "move or delete such aliases first."
+                f"Aliases of model {name!r} point to version {version} "
+                f"({', '.join(pointing)}); move or delete them first."
             )
         self.db.delete(row)
         self.db.flush()

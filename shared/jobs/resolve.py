@@ -127,8 +127,12 @@ def estimate(spec: JobSpec, dataset: DatasetFacts) -> Estimate:
         num_parameters=num_parameters,
         total_steps=total_steps,
         memory_bytes=_memory_bytes(spec, dataset, num_parameters),
-        flops=elements * catalog.flops_per_element(spec.network, shape),
+        flops=elements * catalog.flops_per_element(spec.network, shape)
+        + total_steps * _FLOPS_A_STEP,
     )
+
+
+_FLOPS_A_STEP = 2e7  # what a core could do in the 2 ms that a step takes however small the network
 
 
 def num_steps_per_epoch(spec: JobSpec, dataset: DatasetFacts) -> int:

@@ -5,12 +5,17 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from shared.jobs.errors import shortened
+
 PLACES = ("body", "query", "path", "header")  # of a request, which no JSON path begins with
 
 
 def said(fault: ErrorDetails) -> str:
     """What is wrong in words of JSON; the library's own speak of Python."""
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "union_tag_invalid":
+        tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        return f"{shortened(tag)!r} is none of {known}"
     return WORDS.get(fault["type"]) or WORDS.get(message, message)
 
 
@@ -21,6 +26,7 @@ WORDS = {
     "dict_type": AN_OBJECT,
     "string_unicode": "Input should be text: half of a surrogate pair is none",
     "missing": "This is required",
+    "union_tag_not_found": "This needs a type",
     "extra_forbidden": "There is no such field",
     "Expected UploadFile, received: <class 'str'>": "This must be a file with a name",
 }

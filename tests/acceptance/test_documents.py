@@ -40,6 +40,20 @@ def test_every_mapping_of_the_documents_is_what_its_data_makes(
     assert re.match(r"(same|differ) ", answers[6])
 
 
+def test_cells_are_compared_and_looked_into_as_the_document_says(
+    stack: Standalone, tmp_path: Path
+) -> None:
+    board, ranked, gates = typed("docs/experiments.md", stack, tmp_path)
+
+    planned, watched = board.split("#\t", 1)
+    assert planned.startswith("ARM\tPARAMETERS")
+    assert {row.split("\t")[1] for row in watched.splitlines()[1:]} == {"gru", "mingru"}
+    assert "val/loss" in ranked
+    assert ranked.count("job_") == 4
+    arrays = [row.split("\t")[3] for row in gates.splitlines()]
+    assert arrays == ["ARRAY", "r", "z", "n", "h"]
+
+
 def test_no_tested_command_is_tested_by_nobody() -> None:
     here = Path(__file__).read_text()
     with_commands = [

@@ -7,32 +7,49 @@ import typer
 
 from services.client.client import Job, UnrollClient
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.jobs import JobId
+from services.client.commands.jobs import JobId, job_argument
 from services.client.commands.options import Json, pairs, with_config
 from services.client.commands.output import note, print_fields, print_json
 from services.client.config import ClientConfig
+from shared.jobs.states import FINAL, MOVES, Verb
 
 
 @with_config
-def cancel(config: ClientConfig, job_id: JobId, as_json: Json = False) -> None:
+def cancel(
+    config: ClientConfig,
+    job_id: Annotated[str, job_argument(*MOVES[Verb.CANCEL])],
+    as_json: Json = False,
+) -> None:
     """Cancel a job; it keeps its last checkpoint."""
     _do(config, lambda client: client.cancel(job_id), as_json=as_json)
 
 
 @with_config
-def pause(config: ClientConfig, job_id: JobId, as_json: Json = False) -> None:
+def pause(
+    config: ClientConfig,
+    job_id: Annotated[str, job_argument(*MOVES[Verb.PAUSE])],
+    as_json: Json = False,
+) -> None:
     """Save a job and free its worker, until it is resumed."""
     _do(config, lambda client: client.pause(job_id), as_json=as_json)
 
 
 @with_config
-def resume(config: ClientConfig, job_id: JobId, as_json: Json = False) -> None:
+def resume(
+    config: ClientConfig,
+    job_id: Annotated[str, job_argument(*MOVES[Verb.RESUME])],
+    as_json: Json = False,
+) -> None:
     """Let a paused job go on exactly where it stopped."""
     _do(config, lambda client: client.resume(job_id), as_json=as_json)
 
 
 @with_config
-def retry(config: ClientConfig, job_id: JobId, as_json: Json = False) -> None:
+def retry(
+    config: ClientConfig,
+    job_id: Annotated[str, job_argument(*MOVES[Verb.RETRY])],
+    as_json: Json = False,
+) -> None:
     """Try a failed or cancelled job again, from its last checkpoint."""
     _do(config, lambda client: client.retry(job_id), as_json=as_json)
 
@@ -62,7 +79,7 @@ def set_(
 @with_config
 def rm(
     config: ClientConfig,
-    job_ids: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids of jobs.")],
+    job_ids: Annotated[list[str], job_argument(*sorted(FINAL))],
 ) -> None:
     """Delete jobs that have ended, with their curves and checkpoints; published models stay."""
     with UnrollClient(config=config) as client:

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from services.client.client import Cell, Model, NotFound, UnrollClient
+from services.client.commands import completion
+from services.client.commands.completion import asked
 from services.client.commands.jobs import list_document
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, with_config
 from services.client.commands.output import (
     cell_text,
     duration,
@@ -37,7 +39,12 @@ models = typer.Typer(help="Trained networks: list, show, unalias, rm.", no_args_
 @with_config
 def cells(
     config: ClientConfig,
-    cell: Annotated[str | None, typer.Argument(help="Only this one, with its options.")] = None,
+    cell: Annotated[
+        str | None,
+        typer.Argument(
+            help="Only this one, with its options.", autocompletion=asked(completion.cells)
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the recurrent cells."""
@@ -50,7 +57,7 @@ def cells(
         print_fields(chosen.raw)
     else:
         rows = ((found.type, found.title, found.equation) for found in page.data)
-        print_table(("TYPE", "TITLE", "EQUATION"), rows)
+        print_table(("TYPE", "TITLE", "EQUATION"), rows, is_whole=True)
 
 
 @with_config
@@ -86,7 +93,7 @@ def list_models(config: ClientConfig, as_json: Json = False) -> None:
 @with_config
 def show_model(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     as_json: Json = False,
 ) -> None:
     """Show a model's versions, the newest first."""

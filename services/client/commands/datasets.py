@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.client.client import Dataset, UnrollClient
+from services.client.commands import completion
+from services.client.commands.completion import asked, words
 from services.client.commands.exits import Code, CommandError
 from services.client.commands.jobs import list_document
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, either, with_config
 from services.client.commands.output import (
     line,
     note,
@@ -18,10 +20,18 @@ from services.client.commands.output import (
     print_json,
     print_table,
 )
+from services.client.commands.reading import with_reading
 from services.client.config import ClientConfig
 
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")]
-FORMATS = "auto, jsonl, csv, text, npz or parquet."
+DatasetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="Name or id.", autocompletion=asked(completion.datasets)
+    ),
+]
+FORMATS = ("auto", "jsonl", "csv", "text", "npz", "parquet")
+SPLITS = ("train", "val", "test")
+LENGTHS = ("min", "median", "p95", "max")
 COLUMNS = ("NAME", "SOURCE", "TRAIN", "VAL", "TEST", "INPUT", "TARGET", "MAPPING")
 app = typer.Typer(help="Datasets: list, show, preview, upload, delete.", no_args_is_help=True)
 
@@ -55,7 +65,9 @@ def show(config: ClientConfig, dataset: DatasetName, as_json: Json = False) -> N
 def preview(
     config: ClientConfig,
     dataset: DatasetName,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    split: Annotated[
+        str, typer.Option(help=either(SPLITS), autocompletion=words(*SPLITS))
+    ] = "train",
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many records.")] = 20,
     as_json: Json = False,
 ) -> None:
@@ -71,29 +83,37 @@ def preview(
 
 @app.command()
 @with_config
+@with_reading
 def upload(
     config: ClientConfig,
+    options: dict[str, Any],
     source: Annotated[str, typer.Argument(metavar="FILE|URL", help="A file here, or a URL there.")],
     name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
-    format_: Annotated[str, typer.Option("--format", help=FORMATS)] = "auto",
-    options: Annotated[str | None, typer.Option(help="JSON: how to read and split it.")] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help=either(FORMATS), autocompletion=words(*FORMATS))
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Upload a file of records, or have a URL read that the service allows; prints the dataset's id."""
-    chosen = _parse(options or "{}")
     is_url = "://" in source
     if not is_url and not Path(source).is_file():
         raise CommandError(f"There is no file {source!r}.", Code.USAGE)
     with UnrollClient(config=config) as client:
         send = client.add_url if is_url else client.upload
-        found = send(source, name=name, format=format_, options=chosen)
+        try:
+            found = send(source, name=name, format=format_, options=options)
+        except OSError as fault:
+            raise CommandError(f"{source}: {fault.strerror}", Code.USAGE) from fault
     if as_json:
         print_json(found.raw)
         return
     line(found.id)
     for warning in found.warnings:
         note(f"warning: {warning}")
-    note(f"{found.name}: {found.splits}; train on it with `unroll submit --dataset {found.name}`.")
+    note(
+        f"{found.name}: {_counts(found)}; `unroll datasets show {found.name}` says how it was read, "
+        f"`unroll submit --dataset {found.name} --cell gru` trains on it."
+    )
 
 
 @app.command()
@@ -105,20 +125,14 @@ def delete(config: ClientConfig, dataset: DatasetName) -> None:
     note(f"Deleted {dataset}.")
 
 
-def _parse(text: str) -> dict[str, object]:
-    try:
-        options = json.loads(text)
-    except ValueError as fault:
-        raise CommandError(f"--options is not JSON: {fault}", Code.USAGE) from fault
-    if not isinstance(options, dict):
-        raise CommandError('--options is no JSON object; write {"tokens": "char"}', Code.USAGE)
-    return options
-
-
 def _row(dataset: Dataset) -> tuple[object, ...]:
-    splits = [dataset.splits.get(name, 0) for name in ("train", "val", "test")]
+    splits = [dataset.splits.get(name, 0) for name in SPLITS]
     kinds = [dataset.schema_.get(side, {}).get("kind", "-") for side in ("input", "target")]
     return (dataset.name, dataset.source, *splits, *kinds, ", ".join(dataset.mappings))
+
+
+def _counts(dataset: Dataset) -> str:
+    return ", ".join(f"{dataset.splits.get(name, 0)} {name}" for name in SPLITS)
 
 
 def _fields(dataset: Dataset) -> dict[str, object]:
@@ -130,10 +144,10 @@ def _fields(dataset: Dataset) -> dict[str, object]:
         **facts,
         "format": dataset.format,
         "size": num_bytes(dataset.bytes),
-        "splits": dataset.splits,
+        "splits": _counts(dataset),
         "input": dataset.schema_.get("input"),
         "target": dataset.schema_.get("target"),
-        "lengths": dataset.lengths,
+        "lengths": ", ".join(f"{name} {dataset.lengths.get(name)}" for name in LENGTHS),
         "mappings": ", ".join(dataset.mappings),
         "warnings": "; ".join(dataset.warnings) or None,
         "created": dataset.created_at,

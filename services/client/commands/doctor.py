@@ -48,7 +48,7 @@ def doctor(config: ClientConfig, as_json: Json = False) -> None:
         print_json([asdict(check) for check in checks])
     else:
         rows = ((c.status, c.name, c.message, c.remedy or "") for c in checks)
-        print_table(("STATUS", "CHECK", "FOUND", "REMEDY"), rows)
+        print_table(("STATUS", "CHECK", "FOUND", "REMEDY"), rows, is_whole=True)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(Code.UNEXPECTED)
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ from services.client.client import (
     ExperimentSummary,
     UnrollClient,
 )
-from services.client.commands.exits import BY_JOB_STATUS
+from services.client.commands import completion
+from services.client.commands.completion import asked
+from services.client.commands.exits import BY_JOB_STATUS, Code, CommandError
 from services.client.commands.jobs import list_document
 from services.client.commands.options import ExitStatus, Json, WaitS, with_config
 from services.client.commands.output import (
@@ -33,12 +36,19 @@ from services.client.config import ClientConfig
 from services.client.experiment_views import ArmCurve, Standing
 
 ExperimentId = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="Id of an experiment.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Id of an experiment.",
+        show_default=False,
+        autocompletion=asked(completion.experiments),
+    ),
 ]
-COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "PROGRESS", "METRIC", "AGE")
+COLUMNS = ("ID", "NAME", "STATUS", "ARMS", "SEEDS", "DONE", "METRIC", "AGE")
 ARM_COLUMNS = ("ARM", "PARAMETERS", "STEPS", "DURATION OF A JOB")
 CURVE_COLUMNS = ("ARM", "POINTS", "STEP", "MEAN", "LOW", "HIGH", "SEEDS")
-BAR_WIDTH = 24
+BAR_WIDTH, LEAST_BAR = 24, 8
+OTHER_COLUMNS = 76  # width of a leaderboard without its arms and bars
 app = typer.Typer(
     help="Experiments: create, list, show, watch, curves, extend, cancel, delete.",
     no_args_is_help=True,
@@ -55,6 +65,8 @@ def create(
 ) -> None:
     """Queue the jobs of an experiment and print its id."""
     spec = read_spec(path)
+    if "base" not in spec and "network" in spec:
+        raise CommandError(f"{path} describes a job; `unroll submit --file` takes it", Code.USAGE)
     with UnrollClient(config=config) as client:
         if dry_run:
             _show_plan(client.plan_experiment(spec), as_json=as_json)
@@ -87,7 +99,13 @@ def list_(config: ClientConfig, as_json: Json = False) -> None:
 def show(
     config: ClientConfig,
     experiment: ExperimentId,
-    metric: Annotated[str | None, typer.Option(help="Rank by this one, as val/loss.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by this one, as val/loss.",
+            autocompletion=asked(completion.experiment_metrics),
+        ),
+    ] = None,
     exit_status: ExitStatus = False,
     as_json: Json = False,
 ) -> None:
@@ -207,14 +225,25 @@ def _show_leaderboard(found: Experiment) -> None:
     """The table on stdout, what it means on stderr."""
     names = ("MEAN", "SD", "N", "P", "EFFECT", "TEST", "PARAMETERS", "TRAINED")
     low, high = _bounds(found.leaderboard)
+    width = _bar_width(found.leaderboard)
+    bars = [[interval_bar(each, low, high, width)] if width else [] for each in found.leaderboard]
     rows = [
-        (place, each.label, *_numbers(each), interval_bar(each, low, high))
-        for place, each in enumerate(found.leaderboard, start=1)
+        (place, each.label, *_numbers(each), *bar)
+        for place, (each, bar) in enumerate(zip(found.leaderboard, bars, strict=True), start=1)
     ]
-    print_table(("#", "ARM", *names, found.metric), rows)
+    print_table(("#", "ARM", *names, *([found.metric] if width else [])), rows)
     note(f"{found.status}: {found.conclusion}")
     for warning in found.warnings:
         note(f"Mind: {warning}")
+
+
+def _bar_width(standings: list[Standing]) -> int:
+    """What a terminal has room for; 0 where that shows nothing."""
+    if not sys.stdout.isatty():
+        return BAR_WIDTH
+    longest = max((len(each.label) for each in standings), default=0)
+    room = min(get_terminal_size().columns - OTHER_COLUMNS - longest, BAR_WIDTH)
+    return room if room >= LEAST_BAR else 0
 
 
 def _numbers(each: Standing) -> tuple[object, ...]:

@@ -6,15 +6,23 @@ from typing import Annotated, Literal
 import typer
 
 from services.client.client import UnrollClient
+from services.client.commands import completion
+from services.client.commands.completion import asked
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.jobs import JobId
+from services.client.commands.jobs import job_argument
 from services.client.commands.options import with_config
 from services.client.commands.output import line, note, num_bytes
 from services.client.config import ClientConfig
+from shared.jobs.states import FINAL
 
 app = typer.Typer(help="Hand jobs and networks over to other tools.", no_args_is_help=True)
 Which = Annotated[
-    str, typer.Argument(metavar="MODEL[@VERSION]", help="A model; without a version, its newest.")
+    str,
+    typer.Argument(
+        metavar="MODEL[@VERSION]",
+        help="A model; without a version, its newest.",
+        autocompletion=asked(completion.models),
+    ),
 ]
 To = Annotated[Path, typer.Argument(metavar="FILE", help="Where to write; it is replaced.")]
 
@@ -37,7 +45,7 @@ def safetensors(config: ClientConfig, model: Which, file: To) -> None:
 @with_config
 def mlflow(
     config: ClientConfig,
-    job_id: JobId,
+    job_id: Annotated[str, job_argument(*sorted(FINAL))],
     tracking_uri: Annotated[
         str | None, typer.Option(help="Where to; default: MLFLOW_TRACKING_URI, or what MLflow has.")
     ] = None,

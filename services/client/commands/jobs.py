@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from services.client.client import Job, UnrollClient
+from services.client.commands import completion
+from services.client.commands.completion import asked, words
 from services.client.commands.exits import BY_JOB_STATUS
 from services.client.commands.options import ExitStatus, Json, WaitS, pairs, with_config
 from services.client.commands.output import (
@@ -19,20 +21,40 @@ from services.client.commands.output import (
 )
 from services.client.commands.watching import follow, metric_texts, watcher_for
 from services.client.config import ClientConfig
+from shared.jobs.states import JobStatus
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
-COLUMNS = ("ID", "NAME", "STATUS", "CELL", "PROGRESS", "LOSS", "AGE")
+
+def job_argument(*statuses: str) -> Any:
+    """The id of a job; a shell offers those with one of the statuses."""
+    complete = asked(completion.jobs(*statuses))
+    return typer.Argument(metavar="JOB", help="Id of a job.", autocompletion=complete)
+
+
+JobId = Annotated[str, job_argument()]
+COLUMNS = ("ID", "NAME", "STATUS", "CELL", "DONE", "LOSS", "AGE")
 
 
 @with_config
 def jobs(
     config: ClientConfig,
-    status: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only of this dataset.")] = None,
-    cell: Annotated[str | None, typer.Option(help="Only with this cell.")] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these; may be repeated.", autocompletion=words(*JobStatus)),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Only of this dataset.", autocompletion=asked(completion.datasets)),
+    ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(help="Only with this cell.", autocompletion=asked(completion.cells)),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Only with this in the name.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="Only with key=value.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Only of this experiment.")] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="Only of this experiment.", autocompletion=asked(completion.experiments)),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Every one, page after page.")] = False,
     as_json: Json = False,
@@ -97,6 +119,8 @@ def watch_job(
         raise
     if not as_json:
         print_fields(ending(job))
+        if job.model:
+            note(f"Ask it with `unroll predict {job.model.name} INPUT`.")
     if exit_status:
         exit_as(job)
 

@@ -108,8 +108,9 @@ def _store(config: ClientConfig) -> Iterator["KeyStore"]:
             yield KeyStore(db)
     except SQLAlchemyError as fault:
         message = (
-            f"The database does not do this: {str(fault).splitlines()[0]} "
-            "Set UNROLL_DATABASE_URL, and bring it up to date with `unroll migrate`."
+            f"The database does not do this ({str(fault).splitlines()[0]}). Set "
+            "UNROLL_DATABASE_URL, or --state-dir to that of a stack which runs; "
+            "`unroll migrate` brings a database up to date."
         )
         raise CommandError(message, Code.UNREACHABLE) from fault
 

@@ -9,11 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from services.client.commands.completion import asked, models, versions
 from services.client.config import load_config
 
 Command = Callable[..., None]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelName = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Name of a model.", autocompletion=asked(models)),
+]
+ModelVersion = Annotated[
+    str | None,
+    typer.Option(help="A version or alias; default: the newest.", autocompletion=asked(versions)),
+]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit 10 when the job failed, 11 when cancelled.")
 ]
@@ -30,10 +39,17 @@ class Opt:
     type: Any
     help: str
     flags: tuple[str, ...] = ()  # empty = from the name
+    complete: Callable[..., Any] | None = None  # what a shell offers: see completion.py
 
     def parameter(self, group: str) -> inspect.Parameter:
         flags = self.flags or (f"--{self.name.replace('_', '-')}",)
-        option = typer.Option(*flags, help=self.help, rich_help_panel=group, show_default=False)
+        option = typer.Option(
+            *flags,
+            help=self.help,
+            rich_help_panel=group,
+            show_default=False,
+            autocompletion=self.complete,
+        )
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -85,6 +101,11 @@ with_config = collected("config", SERVICE, load_config)
 """Gives a command `config: ClientConfig`."""
 with_state_dir = collected("config", STATE_DIR, load_config)
 """The same, for commands that deal with the local stack alone."""
+
+
+def either(words: Sequence[str]) -> str:
+    """The words as the help of an option: `a, b or c.`"""
+    return f"{', '.join(words[:-1])} or {words[-1]}."
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -29,11 +30,18 @@ STATUS_STYLES = {
     "warn": "yellow",
     "fail": "bold red",
 }
+CUT_LAST = frozenset({"ID", "STATUS"})  # columns that a narrow terminal leaves whole
 LONGEST_CELL = 60
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 PIPE_WIDTH = 120  # of a table for people that goes to a file or a log
 KEY_HINT = "The command sends the key in UNROLL_API_KEY; `unroll keys create NAME` makes one."
+HINTS = {  # what the service tells programs to do, for people at a shell
+    "GET /v1/datasets lists": "`unroll datasets list` shows",
+    "GET /v1/models lists": "`unroll models list` shows",
+    "GET /v1/sessions/{id}/state": "`unroll session export`",
+    "POST /v1/models/{name}/sessions makes": "`unroll session create MODEL` makes",
+}
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -49,14 +57,16 @@ def note(text: str) -> None:
 
 def show_error(error: Exception) -> None:
     """Why a command ended, with every fault the service listed."""
-    console = err()
-    console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    console, message = err(), str(error)
+    shown = reduce(lambda text, hint: text.replace(*hint), HINTS.items(), message)
+    console.print(f"[bold red]Error:[/] {escape(shown)}", soft_wrap=True)
     if not isinstance(error, ApiError):
         return
     if isinstance(error, Unauthorized):
         console.print(KEY_HINT, soft_wrap=True)
-    for fault in error.details if len(error.details) > 1 else ():
-        console.print(escape(f"  {fault_line(fault)}"), soft_wrap=True)
+    for text in map(fault_line, error.details):
+        if text not in message:
+            console.print(escape(f"  {text}"), soft_wrap=True)
     if error.status >= 500 and error.request_id:
         console.print(f"[dim]request {error.request_id}[/]")
 
@@ -81,19 +91,35 @@ def line(text: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, for_people: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    for_people: bool = False,
+    is_whole: bool = False,
 ) -> None:
-    """A table for a person; for a pipe, tab-separated lines under a header, nothing cut."""
+    """A table for a person, a line a row unless `is_whole`, which cuts nothing.
+
+    For a pipe, tab-separated lines under a header, nothing cut.
+    """
     texts = [[cell_text(value) for value in row] for row in rows]
     is_terminal = sys.stdout.isatty()
     if not (is_terminal or for_people):
         for row in [list(columns), *texts]:
             line("\t".join(" ".join(text.split()) for text in row))
         return
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(Text(name, no_wrap=True), no_wrap=name in CUT_LAST)
     for row in texts:
-        table.add_row(*(Text(short(text), STATUS_STYLES.get(text, "")) for text in row))
+        table.add_row(*(_cell(text, is_whole=is_whole) for text in row))
     Console(highlight=False, width=None if is_terminal else PIPE_WIDTH).print(table)
+
+
+def _cell(text: str, *, is_whole: bool) -> Text:
+    style = STATUS_STYLES.get(text, "")
+    if is_whole:
+        return Text(text, style, overflow="fold")
+    return Text(short(text), style, no_wrap=True, overflow="ellipsis")
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -104,6 +130,8 @@ def print_fields(fields: Mapping[str, object]) -> None:
             line(f"{name}\t{' '.join(text.split())}")
         return
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, text in texts.items():
         table.add_row(Text(name, "dim"), Text(text, STATUS_STYLES.get(text, "")))
     Console(highlight=False).print(table)
@@ -137,7 +165,10 @@ def duration(seconds: float | None) -> str:
 
 
 def age(moment: datetime) -> str:
-    return f"{duration((datetime.now(UTC) - moment).total_seconds())} ago"
+    """In one unit: `3 min`."""
+    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    size, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
+    return f"{int(seconds // size)} {unit}"
 
 
 def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:

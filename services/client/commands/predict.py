@@ -10,7 +10,7 @@ import typer
 
 from services.client.client import Prediction, UnrollClient
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, ModelVersion, with_config
 from services.client.commands.output import cell_text, line, print_json, print_table, short
 from services.client.config import ClientConfig
 
@@ -22,14 +22,12 @@ Output = dict[str, Any]
 @with_config
 def predict(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Text, or a JSON array of numbers or symbols."),
     ] = None,
-    version: Annotated[
-        str | None, typer.Option(help="A version or alias; default: the newest.")
-    ] = None,
+    version: ModelVersion = None,
     file: Annotated[Path | None, typer.Option(help="JSON lines; - = standard input.")] = None,
     text: Annotated[bool, typer.Option("--text", help="Never read an INPUT as JSON.")] = False,
     options: Annotated[
@@ -54,7 +52,8 @@ def predict(
         print_json(found.raw)
     elif file is None and sys.stdout.isatty():
         rows = zip(sequences, found.outputs, strict=True)
-        print_table(("INPUT", "OUTPUT"), ((shown(x), describe(y)) for x, y in rows))
+        table = ((shown(x), describe(y)) for x, y in rows)
+        print_table(("INPUT", "OUTPUT"), table, is_whole=True)
     else:
         for output in found.outputs:
             line(describe(output))
@@ -97,9 +96,16 @@ TEXTS: dict[str, Callable[[Output], str]] = {
     "text": lambda output: str(output["text"]),
     "tokens": lambda output: " ".join(map(str, output["tokens"])),
     "labels": lambda output: " ".join(map(str, output["labels"])),
-    "values": lambda output: json.dumps(output["values"]),
-    "probabilities": lambda output: json.dumps(output["probabilities"]),
+    "values": lambda output: json.dumps(rounded(output["values"])),
+    "probabilities": lambda output: json.dumps(rounded(output["probabilities"])),
 }
+
+
+def rounded(numbers: Any) -> Any:
+    """Lists of numbers with the digits that mean something in fp32; `--json` has all."""
+    if isinstance(numbers, list):
+        return [rounded(each) for each in numbers]
+    return float(f"{numbers:.6g}") if isinstance(numbers, float) else numbers
 
 
 def shown(sequence: object) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from services.client.client import Checkpoint, Event, UnrollClient
+from services.client.commands import completion
+from services.client.commands.completion import asked
 from services.client.commands.exits import Code, CommandError
 from services.client.commands.jobs import JobId
 from services.client.commands.options import Json, with_config
@@ -35,7 +37,12 @@ def metrics(
     config: ClientConfig,
     job_id: JobId,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these curves.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Only these curves.",
+            autocompletion=asked(completion.metric_names),
+        ),
     ] = None,
     max_points: Annotated[
         int, typer.Option(min=2, max=10_000, help="Points of a curve that are looked at.")
@@ -59,6 +66,11 @@ def metrics(
         print_json(found.raw)
     else:
         print_table(CURVE_COLUMNS, (_curve_row(*curve) for curve in found.series.items()))
+        empty = [name for name, series in found.series.items() if not series.step]
+        if empty:
+            note(
+                f"Nothing was measured as {', '.join(empty)}; without names, all curves are shown."
+            )
 
 
 @with_config

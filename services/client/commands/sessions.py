@@ -8,7 +8,7 @@ import typer
 
 from services.client.client import UnrollClient
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, ModelVersion, with_config
 from services.client.commands.output import line, print_json
 from services.client.commands.predict import describe, parse_options, read_argument
 from services.client.config import ClientConfig
@@ -16,14 +16,13 @@ from services.client.models import Generated
 
 app = typer.Typer(help="Call a network step by step; the service keeps its state.")
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="Id of a session.")]
-ModelVersion = Annotated[str | None, typer.Option(help="A version; default: the newest.")]
 
 
 @app.command()
 @with_config
 def create(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     version: ModelVersion = None,
     state: Annotated[str | None, typer.Option(help="An exported state to go on from.")] = None,
     lifetime_s: Annotated[
@@ -98,7 +97,7 @@ def delete(config: ClientConfig, session: Id) -> None:
 @with_config
 def generate(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     given: Annotated[
         str, typer.Argument(metavar="INPUT", help="Text, or a JSON array of numbers or symbols.")
     ],

@@ -7,25 +7,41 @@ from typing import Any
 
 import yaml
 
+from services.client.commands.completion import asked, cells, datasets, words
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.options import Groups, Opt, collected, pairs
+from services.client.commands.options import Groups, Opt, collected, either, pairs
 
 WORDS = ("cell", "optimizer", "schedule")  # a bare name is short for {"type": name}
 DEFAULT_OPTIMIZER = "adamw"  # what --lr is the learning rate of, when nothing names another
+MAPPINGS = ("one_to_one", "one_to_many", "many_to_one", "many_to_many")
+DEVICES = ("auto", "cpu", "cuda")
+READOUTS = ("last", "mean", "max", "attention")
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
+SCHEDULES = ("constant", "linear", "cosine", "step", "plateau", "one_cycle")
+
+
+def _one_of(name: str, choices: tuple[str, ...]) -> Opt:
+    return Opt(name, str | None, either(choices), complete=words(*choices))
+
 
 OPTIONS: Groups = {
     "Job": (
         Opt("name", str | None, "Name of the job."),
-        Opt("dataset", str | None, "Name or id of a dataset: see `unroll datasets list`."),
-        Opt("mapping", str | None, "one_to_one, one_to_many, many_to_one or many_to_many."),
+        Opt(
+            "dataset",
+            str | None,
+            "Name or id of a dataset: see `unroll datasets list`.",
+            complete=asked(datasets),
+        ),
+        _one_of("mapping", MAPPINGS),
         Opt("model_name", str | None, "Where to publish the trained network."),
         Opt("priority", int | None, "0-9; a higher one is taken first."),
-        Opt("device", str | None, "auto, cpu or cuda."),
+        _one_of("device", DEVICES),
         Opt("devices", int | None, "How many train this job together."),
         Opt("metadata", list[str] | None, "key=value; may be repeated."),
     ),
     "Network": (
-        Opt("cell", str | None, "Recurrent cell: see `unroll cells`."),
+        Opt("cell", str | None, "Recurrent cell: see `unroll cells`.", complete=asked(cells)),
         Opt("hidden_size", int | None, "Units of a layer and direction."),
         Opt("num_layers", int | None, "Depth."),
         Opt(
@@ -36,7 +52,7 @@ OPTIONS: Groups = {
         ),
         Opt("embedding_size", int | None, "Width of a symbol's vector."),
         Opt("dropout", float | None, "Chance to drop a unit between layers."),
-        Opt("readout", str | None, "last, mean, max or attention."),
+        _one_of("readout", READOUTS),
     ),
     "Training": (
         Opt("epochs", int | None, "Passes over the training split."),
@@ -44,9 +60,9 @@ OPTIONS: Groups = {
         Opt("batch_size", int | None, "Sequences of a step."),
         Opt("seed", int | None, "Decides initial weights, order and dropout."),
         Opt("tbptt_steps", int | None, "Sequence elements between two optimizer steps."),
-        Opt("optimizer", str | None, "adamw, adam, sgd or rmsprop."),
+        _one_of("optimizer", OPTIMIZERS),
         Opt("lr", float | None, "Learning rate."),
-        Opt("schedule", str | None, "constant, linear, cosine, step, plateau or one_cycle."),
+        _one_of("schedule", SCHEDULES),
         Opt("clip_norm", float | None, "Largest norm of the whole gradient."),
         Opt("patience", int | None, "Epochs without improvement before training ends."),
     ),
@@ -101,10 +117,12 @@ def read_spec(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         spec = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as fault:
-        raise CommandError(f"--file {path}: {fault}", Code.USAGE) from fault
+    except OSError as fault:
+        raise CommandError(f"{path}: {fault.strerror}", Code.USAGE) from fault
+    except (ValueError, yaml.YAMLError) as fault:
+        raise CommandError(f"{path} is neither YAML nor JSON: {fault}", Code.USAGE) from fault
     if not isinstance(spec, dict):
-        raise CommandError(f"--file {path} holds no mapping of fields to values", Code.USAGE)
+        raise CommandError(f"{path} holds no mapping of fields to values", Code.USAGE)
     return spec
 
 
@@ -144,11 +162,14 @@ def json_or_text(text: str) -> object:
 
 def _complete(spec: dict[str, Any]) -> None:
     """Fill in the one default that a union needs, and refuse what cannot even be sent."""
-    missing = [] if "dataset" in spec else ["--dataset"]
+    if "base" in spec:
+        message = "the file describes an experiment; `unroll experiments create` takes it"
+        raise CommandError(message, Code.USAGE)
+    missing = [] if "dataset" in spec else ["--dataset (see `unroll datasets list`)"]
     if "cell" not in inner_of(spec, "network"):
-        missing.append("--cell")
+        missing.append("--cell (see `unroll cells`)")
     if missing:
-        raise CommandError(f"give {' and '.join(missing)}, or a --file that has them", Code.USAGE)
+        raise CommandError(f"give {' and '.join(missing)}, or a --file that has it", Code.USAGE)
     training = spec.get("training")
     optimizer = training.get("optimizer") if isinstance(training, dict) else None
     if isinstance(optimizer, dict):

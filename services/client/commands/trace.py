@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from services.client.client import UnrollClient
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, ModelVersion, with_config
 from services.client.commands.output import note, print_json, print_table
 from services.client.commands.predict import read_argument
 from services.client.config import ClientConfig
@@ -28,13 +28,11 @@ COLUMNS = (
 @with_config
 def trace(
     config: ClientConfig,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")],
+    model: ModelName,
     input_: Annotated[
         str, typer.Argument(metavar="INPUT", help="Text, or a JSON array of numbers or symbols.")
     ],
-    version: Annotated[
-        str | None, typer.Option(help="A version or alias; default: the newest.")
-    ] = None,
+    version: ModelVersion = None,
     text: Annotated[bool, typer.Option("--text", help="Never read INPUT as JSON.")] = False,
     max_length: Annotated[
         int | None, typer.Option(min=1, help="Steps that a model may write at most.")

@@ -5,25 +5,46 @@ from typing import Annotated
 import typer
 
 from services.client.client import UnrollClient
+from services.client.commands import completion
 from services.client.commands.catalog import models
+from services.client.commands.completion import asked
 from services.client.commands.exits import Code, CommandError
-from services.client.commands.options import Json, with_config
+from services.client.commands.options import Json, ModelName, with_config
 from services.client.commands.output import line, note, print_json
 from services.client.config import ClientConfig
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model.")]
-Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of a version.")]
-Word = Annotated[str, typer.Argument(metavar="ALIAS", help="A word, such as production.")]
+Number = Annotated[
+    int,
+    typer.Argument(
+        metavar="VERSION",
+        min=1,
+        help="Number of a version.",
+        autocompletion=asked(completion.numbers),
+    ),
+]
+Word = Annotated[
+    str,
+    typer.Argument(
+        metavar="ALIAS",
+        help="A word, such as production.",
+        autocompletion=asked(completion.aliases),
+    ),
+]
 
 
 @with_config
 def publish(
     config: ClientConfig,
-    model: Name,
+    model: ModelName,
     checkpoint_id: Annotated[
         str | None, typer.Argument(metavar="[CHECKPOINT]", help="Id of a checkpoint.")
     ] = None,
-    job: Annotated[str | None, typer.Option(help="Instead: the best checkpoint of a job.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: the best checkpoint of a job.", autocompletion=asked(completion.jobs())
+        ),
+    ] = None,
     alias: Annotated[str | None, typer.Option(help="Point this alias to it at once.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +65,7 @@ def publish(
 
 @with_config
 def alias(
-    config: ClientConfig, model: Name, word: Word, version: Number, as_json: Json = False
+    config: ClientConfig, model: ModelName, word: Word, version: Number, as_json: Json = False
 ) -> None:
     """Point an alias to a version of a model."""
     with UnrollClient(config=config) as client:
@@ -57,7 +78,7 @@ def alias(
 
 @models.command("unalias")
 @with_config
-def unalias(config: ClientConfig, model: Name, word: Word) -> None:
+def unalias(config: ClientConfig, model: ModelName, word: Word) -> None:
     """Delete an alias; its version stays."""
     with UnrollClient(config=config) as client:
         client.delete_alias(model, word)
@@ -66,7 +87,7 @@ def unalias(config: ClientConfig, model: Name, word: Word) -> None:
 
 @models.command("rm")
 @with_config
-def delete_version(config: ClientConfig, model: Name, version: Number) -> None:
+def delete_version(config: ClientConfig, model: ModelName, version: Number) -> None:
     """Delete a version that no alias points to."""
     with UnrollClient(config=config) as client:
         client.delete_version(model, version)

@@ -21,7 +21,6 @@ from services.client.client import (
     UnrollClient,
 )
 from services.client.commands.output import (
-    SPARK_WIDTH,
     cell_text,
     duration,
     err,
@@ -34,6 +33,9 @@ from services.client.commands.output import (
 TICK_S = 1.0
 LINE_EVERY_S = 5.0
 MOST_KEPT = 512  # points of a curve; even
+NARROW = 72  # columns; below, epoch and time to go get a line of their own
+VALUE_WIDTH = 9  # of the last value beside a curve: -1.234e-05 is rare
+LEAST_SPARK, MOST_SPARK = 8, 60  # columns of a curve; what has no room for the least has none
 MAIN_METRICS = ("train/loss", "val/loss", "val/accuracy", "val/token_accuracy", "val/mae")
 FOR_CHARTS = (  # too much for a line
     "train/grad_norm",
@@ -136,7 +138,6 @@ class Bar:
         self._board = _Board(*columns, console=err(), refresh_per_second=4)
         self._task = self._board.add_task("", total=1.0, text="")
         self._curves: dict[str, Thinned] = {}
-        self._board.start()
 
     def event(self, event: Event) -> None:
         for name, value in event.data.get("values", {}).items():
@@ -149,27 +150,32 @@ class Bar:
         description = job.status
         if job.status == "queued" and job.queue_position:
             description = f"queued, place {job.queue_position}"
-        self._board.below = self._curve_lines()
+        text = "  ".join([*epoch_texts(job), *eta_texts(job)])
+        is_narrow = self._board.console.width < NARROW
+        first = [Text(text, no_wrap=True, overflow="ellipsis")] if is_narrow and text else []
+        self._board.below = [*first, *self._curve_lines()]
         self._board.update(
             self._task,
             completed=job.progress.fraction,
             description=description,
-            text="  ".join([*epoch_texts(job), *eta_texts(job)]),
+            text="" if is_narrow else text,
         )
+        self._board.start()  # once there is something to show
 
     def close(self) -> None:
         self._board.stop()
 
     def _curve_lines(self) -> list[Text]:
-        """Name, curve and last value of each metric, in columns."""
+        """Name, curve and last value of each metric, in columns that fit the terminal."""
         width = max((len(name) for name in self._curves), default=0)
-        draws = not self._board.console.options.ascii_only
+        room = min(self._board.console.width - width - VALUE_WIDTH - 4, MOST_SPARK)
+        draws = room >= LEAST_SPARK and not self._board.console.options.ascii_only
         lines = []
         for name in (name for name in MAIN_METRICS if name in self._curves):
             curve = self._curves[name]
             text = Text(f"{name:<{width}}  ", "dim", no_wrap=True, overflow="crop")
             if draws:
-                text.append(f"{sparkline(curve.means):<{SPARK_WIDTH}}  ", "cyan")
+                text.append(f"{sparkline(curve.means, room):<{room}}  ", "cyan")
             lines.append(text.append(cell_text(curve.last), "default"))
         return lines
 

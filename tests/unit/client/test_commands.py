@@ -240,6 +240,18 @@ def test_upload_prints_the_id_and_sends_the_options(
     assert unroll("datasets", "upload", "nowhere.csv").code == 2
 
 
+def test_options_of_an_upload_override_its_json(stub: Stub, unroll: Unroll, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b,c\n1,2,3\n")
+    stub.on("POST", "/v1/datasets", Answer(201, dataset_json("mine")))
+    flags = ("--input-columns", "a, b", "--target-column", "c", "--window", "3")
+
+    unroll("datasets", "upload", str(path), *flags, "--options", '{"window": 9, "seed": 4}')
+
+    sent = {"window": 3, "seed": 4, "input_columns": ["a", "b"], "target_column": "c"}
+    assert json.dumps(sent).encode() in stub.requests[0].body
+
+
 def test_a_url_is_left_to_the_service_and_warnings_go_to_stderr(stub: Stub, unroll: Unroll) -> None:
     warned = {**dataset_json("mine"), "warnings": ["2 items are in train and test"]}
     stub.on("POST", "/v1/datasets", Answer(201, warned))
@@ -272,7 +284,7 @@ def test_every_fault_of_an_upload_is_shown_with_its_place(
     result = unroll("datasets", "upload", str(path))
 
     assert result.code == 6
-    assert "  line 1 input: is missing\n  line 2: is no JSON\n" in result.err
+    assert result.err == "Error: line 1 input: is missing\n  line 2: is no JSON\n"
     assert result.out == ""
 
 

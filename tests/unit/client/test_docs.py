@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from services.client.cli import GROUPS, PANELS, app
 from services.client.client import UnrollClient
 from services.client.commands.exits import Code
 from services.client.commands.options import SERVICE, Opt
+from services.client.commands.reading import READING
 from services.client.commands.spec import OPTIONS
 from services.client.config import KEYS
 
 DOCS = Path(__file__).parents[3] / "docs"
 CLI = (DOCS / "cli.md").read_text(encoding="utf-8")
 CLIENT = (DOCS / "client.md").read_text(encoding="utf-8")
+GROUPS_OF_OPTIONS = (OPTIONS, READING, SERVICE)
 PUBLIC = [name for name, _ in inspect.getmembers(UnrollClient) if not name.startswith("_")]
 
 
@@ -59,13 +62,14 @@ def test_commands_stand_in_the_document_under_the_panel_that_help_shows_them_in(
     assert documented == shown
 
 
-@pytest.mark.parametrize("panel", [*PANELS, *OPTIONS, *SERVICE])
+@pytest.mark.parametrize("panel", [*PANELS, *chain(*GROUPS_OF_OPTIONS)])
 def test_every_group_of_commands_and_options_is_named(panel: str) -> None:
     assert panel in CLI
 
 
 @pytest.mark.parametrize(
-    "option", [option for group in (*OPTIONS.values(), *SERVICE.values()) for option in group]
+    "option",
+    [option for groups in GROUPS_OF_OPTIONS for group in groups.values() for option in group],
 )
 def test_every_option_of_a_group_is_described(option: Opt) -> None:
     assert f"`--{option.name.replace('_', '-')}" in CLI

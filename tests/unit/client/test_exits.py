@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from services.client.cli import run
+from services.client.commands.output import HINTS
+from shared.jobs import errors
 from tests.servers import free_port
 from tests.unit.client.conftest import Result
 from tests.unit.client.stub import Answer, Stub, error, job_json, listing
@@ -33,6 +35,21 @@ def test_a_refusal_ends_with_its_code_and_its_sentence(
     assert "Error: Do [this] instead." in result.err
     assert ("req_1" in result.err) == (status >= 500)
     assert ("UNROLL_API_KEY" in result.err) == (status == 401)
+
+
+def test_what_a_program_should_ask_next_is_said_as_a_command(stub: Stub, unroll: Unroll) -> None:
+    message = "There is no model 'a'. GET /v1/models lists what is published."
+    stub.on("GET", "/v1/models/a", error(404, "not_found", message))
+
+    shown = unroll("models", "show", "a").err
+
+    assert shown == "Error: There is no model 'a'. `unroll models list` shows what is published.\n"
+
+
+def test_the_messages_that_are_said_otherwise_are_those_of_the_service() -> None:
+    said = [errors.DatasetNotFound("a"), errors.ModelNotFound("a"), errors.SessionNotFound("a")]
+
+    assert [[hint for hint in HINTS if hint in str(each)] != [] for each in said] == [True] * 3
 
 
 def test_a_service_that_stays_busy_is_one_that_cannot_be_reached(

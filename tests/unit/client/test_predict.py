@@ -41,11 +41,11 @@ def test_text_stays_text_when_asked(stub: Stub, unroll: Unroll) -> None:
 def test_lines_of_a_file_are_inputs_or_records(stub: Stub, unroll: Unroll, tmp_path: Path) -> None:
     path = tmp_path / "inputs.jsonl"
     path.write_text('"Rossi"\n\n{"input": [[1, 0]], "target": "x"}\n', encoding="utf-8")
-    stub.on("POST", PREDICT, prediction({"value": 1.5}, {"values": [1.0, 2.0]}))
+    stub.on("POST", PREDICT, prediction({"value": 1.5}, {"values": [[1.0], [2.00000004768]]}))
 
     result = unroll("predict", "names", "--file", str(path))
 
-    assert result.out == "1.5\n[1.0, 2.0]\n"
+    assert result.out == "1.5\n[[1.0], [2.0]]\n"
     assert stub.requests[0].json == {"inputs": ["Rossi", [[1, 0]]]}
 
 

@@ -119,7 +119,7 @@ def test_another_cell_drops_the_options_of_the_former() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "give --dataset and --cell"),
+        ({}, r"give --dataset \(.+\) and --cell"),
         ({"dataset": "d"}, "give --cell"),
         ({"cell": "gru"}, "give --dataset"),
         ({**LEAST, "set": ["training=5", "training.seed=1"]}, "training is 5, which has no fields"),
@@ -152,8 +152,13 @@ def test_a_file_that_is_no_spec_is_a_usage_error(tmp_path: Path, name: str, text
     assert refusal.value.code is Code.USAGE
 
 
+def test_an_experiment_is_sent_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="unroll experiments create"):
+        spec_of({"file": write(tmp_path, "which.yaml", "base: {dataset: d}\nvary: {}\n")})
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"--file .*nowhere\.yaml"):
+    with pytest.raises(CommandError, match=r"nowhere\.yaml: No such file"):
         spec_of({"file": tmp_path / "nowhere.yaml"})
 
 

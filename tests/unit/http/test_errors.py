@@ -37,6 +37,14 @@ def test_the_tag_of_a_union_is_no_part_of_the_path() -> None:
     assert refused(body)["param"] == "network.cell.forget_bias"
 
 
+def test_a_type_that_is_not_there_is_told_which_are() -> None:
+    unknown = refused({"dataset": "x", "network": {"cell": "lstn"}})
+    none = refused({"dataset": "x", "network": {"cell": {"peephole": True}}})
+
+    assert unknown["message"].startswith("network.cell: 'lstn' is none of 'elman', 'jordan', ")
+    assert none["message"] == "network.cell: This needs a type"
+
+
 def test_a_field_that_is_named_like_a_place_of_the_request_keeps_its_name() -> None:
     assert list(path_of(("body", "query", "body"), {"query": {}})) == ["query", "body"]
 

@@ -224,6 +224,15 @@ def test_max_steps_bounds_the_estimate() -> None:
     assert half.num_parameters == whole.num_parameters
 
 
+def test_many_steps_of_a_tiny_network_take_longer_than_few_over_the_same_data() -> None:
+    dataset = facts("class")
+    fine, coarse = (
+        estimate(resolve(spec(training={"batch_size": size}), dataset), dataset) for size in (1, 16)
+    )
+
+    assert fine.flops > 4 * coarse.flops
+
+
 def test_a_dataset_of_another_length_needs_as_many_parameters() -> None:
     sizes = set()
     for length in (3, 30):
