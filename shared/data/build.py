@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.data.counting import Codes, Counts, count, steps_of, steps_of_stream
+from shared.data.counting import Codes, Counts, Sizes, count, steps_of, steps_of_stream
 from shared.data.encoding import (
     UNKNOWN,
     CategoryInput,
@@ -40,7 +40,7 @@ from shared.data.splits import (
     shuffled,
     stream_cuts,
 )
-from shared.data.spool import CHUNK, Column, Indices, Places, cut
+from shared.data.spool import CHUNK, Column, Indices, Lengths, Places, Spool, cut, in_parts
 from shared.data.statistics import Observed, describe, warnings_of
 from shared.data.table import SPLITS, Batch, arrow_pieces
 from shared.data.targets import (
@@ -51,6 +51,8 @@ from shared.data.targets import (
     renumbered,
 )
 from shared.data.vocabulary import vocabulary
+
+SUMMARY = {"min": 0.0, "median": 0.5, "p95": 0.95, "max": 1.0}  # of lengths: the share below
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _build_stream(intake: Intake, options: DatasetOptions) -> BuiltDataset:
 
     parts = [_cut_range(start, end) for start, end in pairwise(cuts)]
     runs = Runs(tuple(map(len, parts)), [run for part in parts for run in part], read)
-    observed = Observed(encoding, lengths[lengths > 0], input_counts=counts)
+    observed = Observed(encoding, Sizes.of([lengths[lengths > 0]]), input_counts=counts)
     return _built(observed, dict(zip(SPLITS, lengths.tolist(), strict=True)), int(lengths[0]), runs)
 
 
@@ -142,17 +144,16 @@ def _cut_range(start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _build_records(intake: Intake, options: DatasetOptions, *, time_ordered: bool) -> BuiltDataset:
-    steps = intake.inputs.rows.lengths
     column = read_targets(
         intake.targets,
-        steps,
+        intake.inputs.rows.lengths,
         intake.where,
         options,
         is_sequence=intake.inputs.is_sequence,
         windowed=bool(intake.windows),
     )
     if column is None:
-        _check_next(steps, intake.where)
+        _check_next(intake.inputs.rows.lengths, intake.where)
     assignment = _assign(intake, _labels(intake, column), options, time_ordered=time_ordered)
     codes = codes_of(assignment, len(intake))
     encoded = (
@@ -164,10 +165,10 @@ def _build_records(intake: Intake, options: DatasetOptions, *, time_ordered: boo
     encoding = Encoding(input=part, target=encoded.target)
     columns = (inputs, encoded.rows) if column else (inputs,)
     runs, num_elements = _runs(columns, assignment, encoding)
-    lengths = _shown_lengths(encoding, steps, encoded)
+    shown = _shown_rows(encoding, intake.inputs.rows, encoded)
     observed = Observed(
         encoding,
-        lengths[codes >= 0],
+        Sizes.within(shown, lambda codes: codes >= 0, codes),
         input_counts=counts,
         target_counts=encoded.counts,
         input_moments=numbers,
@@ -180,10 +181,11 @@ def _build_records(intake: Intake, options: DatasetOptions, *, time_ordered: boo
     return _built(observed, splits, num_elements, runs)
 
 
-def _shown_lengths(encoding: Encoding, steps: Indices, encoded: EncodedTargets) -> Indices:
+def _shown_rows(encoding: Encoding, inputs: Spool, encoded: EncodedTargets) -> Spool:
+    """The sequences whose lengths matter."""
     if encoding.input.is_sequence or not encoding.generates:
-        return steps
-    return encoded.rows.spool.lengths
+        return inputs
+    return encoded.rows.spool
 
 
 def _runs(
@@ -191,26 +193,37 @@ def _runs(
 ) -> tuple[Runs, int]:
     """The batches of all splits, and the steps of the train split."""
     num_batches, runs = [], []
-    sizes = sum(column.spool.lengths * column.spool.width for column in columns)
-    assert isinstance(sizes, np.ndarray)
     for name in SPLITS:
         indices = assignment[name]
-        parts = list(cut(sizes[indices], CHUNK)) or [(0, 0)]
+        parts = list(cut(_sizes(columns, indices), CHUNK)) or [(0, 0)]
         num_batches.append(len(parts))
         runs += [indices[first:last] for first, last in parts]
     read = columns if encoding.generates else columns[:1]
-    steps = sum(int(c.spool.lengths[assignment["train"]].sum()) for c in read)
+    train = assignment["train"]
+    steps = sum(int(c.spool.lengths.of(part).sum()) for _, part in in_parts(train) for c in read)
     return Runs(
         tuple(num_batches), runs, lambda run: tuple(column.take(run) for column in columns)
     ), steps
 
 
-def _check_next(steps: Indices, where: Places) -> None:
+def _sizes(columns: tuple[Column, ...], indices: Indices) -> Iterator[Indices]:
+    """How many numbers the records at `indices` have in all columns."""
+    for _, part in in_parts(indices):
+        sizes = np.zeros(len(part), dtype=np.int64)
+        for column in columns:
+            sizes += column.spool.lengths.of(part) * column.spool.width
+        yield sizes
+
+
+def _check_next(steps: Lengths, where: Places) -> None:
     faults = Faults()
-    for index in np.flatnonzero(steps < 2).tolist():
-        faults.add(
-            where[index], "input", "one step, no target: predicting the next step needs at least 2"
-        )
+    for first, part in steps.parts():
+        for index in np.flatnonzero(part < 2).tolist():
+            faults.add(
+                where[first + index],
+                "input",
+                "one step, no target: predicting the next step needs at least 2",
+            )
     faults.raise_any()
 
 
@@ -279,7 +292,7 @@ def _built(
     return BuiltDataset(
         encoding=encoding,
         splits=splits,
-        lengths=_summary(observed.lengths),
+        lengths=dict(zip(SUMMARY, observed.lengths.quantiles(SUMMARY.values()), strict=True)),
         schema={"input": _input_schema(encoding.input), "target": _target_schema(encoding)},
         mappings=[encoding.mapping],
         class_balance=observed.class_balance,
@@ -288,11 +301,6 @@ def _built(
         warnings=warnings_of(observed, statistics, splits),
         runs=runs,
     )
-
-
-def _summary(lengths: Indices) -> dict[str, int]:
-    quantiles = np.quantile(lengths, [0, 0.5, 0.95, 1], method="higher")
-    return dict(zip(("min", "median", "p95", "max"), quantiles.tolist(), strict=True))
 
 
 def _input_schema(part: Input) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,39 @@ def count(steps: Steps, size: int) -> Counts:
         flat = codes[is_used].astype(np.int64) * size + values[is_used]
         counts += np.bincount(flat, minlength=3 * size)
     return counts.reshape(3, size)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The different lengths of some sequences, ascending, and how many sequences have each."""
+
+    lengths: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Iterable[Indices]) -> Sizes:
+        found: Counter[int] = Counter()
+        for part in parts:
+            some, counts = np.unique(part, return_counts=True)
+            found.update(dict(zip(some.tolist(), counts.tolist(), strict=True)))
+        lengths = sorted(found)
+        counts = np.array([found[length] for length in lengths], dtype=np.int64)
+        return cls(np.array(lengths, dtype=np.int64), counts)
+
+    @classmethod
+    def within(
+        cls, spool: Spool, is_in: Callable[[Codes], NDArray[np.bool_]], codes: Codes
+    ) -> Sizes:
+        """Of the sequences of a spool whose codes are wanted."""
+        return cls.of(
+            part[is_in(codes[first : first + len(part)])] for first, part in spool.lengths.parts()
+        )
+
+    def quantiles(self, shares: Iterable[float]) -> list[int]:
+        """The length that so large a share of sequences does not exceed; one that occurs."""
+        ends = np.cumsum(self.counts)
+        places = np.ceil(np.array([*shares]) * (ends[-1] - 1))
+        return self.lengths[np.searchsorted(ends, places, side="right")].tolist()  # type: ignore[no-any-return]
 
 
 def first_with(column: Column, wanted: Indices) -> dict[int, int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.data.options import DatasetOptions
 from shared.data.records import Faults, invalid
-from shared.data.spool import Column, Indices, Places
+from shared.data.spool import Column, Indices, Places, in_parts
 from shared.data.table import SPLITS, SplitName
 
 Assignment = dict[SplitName, Indices]
@@ -34,7 +34,7 @@ def by_name(splits: Sequence[int]) -> Assignment:
     """As the records say, by numbers of SPLITS; raises InvalidDataset when none is for training."""
     given = np.asarray(splits, dtype=np.int8)
     assignment: Assignment = {
-        name: np.flatnonzero(given == code) for code, name in enumerate(SPLITS)
+        name: _places(given, code, code + 1) for code, name in enumerate(SPLITS)
     }
     if len(assignment["train"]) == 0:
         raise invalid("file", "split", "no record is for training: give some the split train")
@@ -46,23 +46,31 @@ def shuffled(total: int, options: DatasetOptions, labels: Sequence[Column]) -> A
 
     With fewer records than splits and labels need, val or test may stay empty.
     """
-    order = np.random.default_rng(options.seed).permutation(total).astype(np.int32)
-    is_first = _first_of_each(order, labels)
-    num_first = int(is_first.sum())
+    order = np.arange(total, dtype=np.int32)
+    np.random.default_rng(options.seed).shuffle(order)
+    firsts = _first_of_each(order, labels)
+    _move_up(order, firsts)
     train, val, test = split_sizes(total, options.split)
-    train = max(train, num_first)
+    train = max(train, len(firsts))
     val = min(val, -(-(total - train) * val // max(val + test, 1)))
-    return _cut(
-        np.concatenate([order[is_first], order[~is_first]]),
-        (0, train),
-        (train, train + val),
-        train + val,
-    )
+    return _cut(order, (0, train), (train, train + val), train + val)
 
 
-def _first_of_each(order: Indices, labels: Sequence[Column]) -> NDArray[np.bool_]:
-    """Which of the records in `order` show a label for the first time."""
-    is_first = np.zeros(len(order), dtype=np.bool_)
+def _move_up(order: Indices, places: Indices) -> None:
+    """Bring what is at `places`, ascending, to the front; the others follow as they were."""
+    first = order[places]
+    end = len(order)
+    for start, part in reversed([*in_parts(order)]):
+        low, high = np.searchsorted(places, [start, start + len(part)])
+        others = np.delete(part, places[low:high] - start)
+        order[end - len(others) : end] = others
+        end -= len(others)
+    order[:end] = first
+
+
+def _first_of_each(order: Indices, labels: Sequence[Column]) -> Indices:
+    """Where records in `order` show a label for the first time, ascending."""
+    found: set[int] = set()
     for column in labels:
         seen: set[int] = set()
         for start in range(0, len(order), _LOOKED_AT):
@@ -72,9 +80,19 @@ def _first_of_each(order: Indices, labels: Sequence[Column]) -> NDArray[np.bool_
                 continue
             for index in range(len(part)):
                 shown = set(rows.row(index).tolist())
-                is_first[start + index] |= not shown <= seen
+                if not shown <= seen:
+                    found.add(start + index)
                 seen |= shown
-    return is_first
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _places(items: Indices, low: int, high: int) -> Indices:
+    """Where items from `low` up to, and without, `high` are: int32."""
+    found = [
+        (np.flatnonzero((part >= low) & (part < high)) + first).astype(np.int32)
+        for first, part in in_parts(items)
+    ]
+    return np.concatenate(found)
 
 
 def grouped(groups: Sequence[int], options: DatasetOptions, labels: Sequence[Column]) -> Assignment:
@@ -83,24 +101,53 @@ def grouped(groups: Sequence[int], options: DatasetOptions, labels: Sequence[Col
     Train gets groups with an example of each label. With fewer groups than splits and labels need,
     val or test may stay empty.
     """
-    _, group_of, sizes = np.unique(
-        np.asarray(groups, dtype=np.int64), return_inverse=True, return_counts=True
-    )
-    rng = np.random.default_rng(options.seed)
-    rank = rng.permutation(len(sizes))[group_of]  # of each record: where its group comes
-    order = np.argsort(rank, kind="stable")
-    needed = np.unique(rank[order[_first_of_each(order, labels)]])
-    others = np.setdiff1d(np.arange(len(sizes)), needed)
-    wanted = np.concatenate([needed, others])
+    rank, sizes = _ranks(np.asarray(groups, dtype=np.int64), np.random.default_rng(options.seed))
+    needed = _ranks_with_labels(rank, sizes, labels)
+    is_needed = np.zeros(len(sizes), dtype=np.int8)
+    is_needed[needed] = 1
+    others = _places(is_needed, 0, 1)
+    wanted = np.concatenate([needed, others], dtype=np.int32)
+    ends = np.cumsum(sizes[wanted])
+    cuts = _group_cuts(ends, split_sizes(len(rank), options.split), max(len(needed), 1))
     place = np.empty_like(wanted)
-    place[wanted] = np.arange(len(wanted))
-    final = place[rank]
-    ends = np.cumsum(np.bincount(final))
-    cuts = _group_cuts(ends, split_sizes(len(group_of), options.split), max(len(needed), 1))
-    return {
-        name: np.flatnonzero((final >= cuts[i]) & (final < cuts[i + 1]))
-        for i, name in enumerate(SPLITS)
-    }
+    place[wanted] = np.arange(len(wanted), dtype=np.int32)
+    for _, part in in_parts(rank):
+        part[:] = place[part]
+    return {name: _places(rank, *cuts[i : i + 2]) for i, name in enumerate(SPLITS)}
+
+
+def _ranks(groups: Indices, rng: np.random.Generator) -> tuple[Indices, NDArray[np.int64]]:
+    """Of each record the place of its group in a shuffled order, int32; and the records of each place."""
+    names = np.sort(groups)
+    num = 0
+    for _, part in in_parts(names):
+        new = part[np.append(num == 0 or part[0] != names[num - 1], part[1:] != part[:-1])]
+        names[num : num + len(new)] = new
+        num += len(new)
+    ranks = np.arange(num, dtype=np.int32)
+    rng.shuffle(ranks)
+    rank, sizes = np.empty(len(groups), dtype=np.int32), np.zeros(num, dtype=np.int64)
+    for first, part in in_parts(groups):
+        found = ranks[np.searchsorted(names[:num], part)]
+        rank[first : first + len(part)] = found
+        np.add.at(sizes, found, 1)
+    return rank, sizes
+
+
+def _ranks_with_labels(
+    rank: Indices, sizes: NDArray[np.int64], labels: Sequence[Column]
+) -> Indices:
+    """The first places by which every label is shown, ascending."""
+    if not labels:
+        return np.empty(0, dtype=np.int64)
+    order, ends = np.empty_like(rank), np.cumsum(sizes) - sizes  # where the next of a place goes
+    for first, part in in_parts(rank):
+        by_rank = np.argsort(part, kind="stable")
+        places, starts, counts = np.unique(part[by_rank], return_index=True, return_counts=True)
+        further = np.arange(len(part)) - np.repeat(starts, counts)
+        order[np.repeat(ends[places], counts) + further] = by_rank + first
+        ends[places] += counts
+    return np.unique(rank[order[_first_of_each(order, labels)]])
 
 
 def _group_cuts(ends: Indices, sizes: tuple[int, int, int], fewest: int) -> list[int]:
@@ -155,7 +202,9 @@ def in_order(total: int, windows: Sequence[tuple[int, int]], options: DatasetOpt
     train, val, test = split_sizes(usable, options.split)
     val_start = train + gap if val else train
     test_start = val_start + val + gap if test else total
-    return _cut(np.arange(total), (0, train), (val_start, val_start + val), test_start)
+    return _cut(
+        np.arange(total, dtype=np.int32), (0, train), (val_start, val_start + val), test_start
+    )
 
 
 def _overlapping_neighbours(windows: Sequence[tuple[int, int]]) -> int:

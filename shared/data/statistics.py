@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.counting import Codes, Counts
+from shared.data.counting import Codes, Counts, Sizes
 from shared.data.encoding import ClassTarget, Encoding, TagsTarget, TextTarget
 from shared.data.parts import CategoryInput, NumericInput, TokenInput, VectorInput
 from shared.data.scaling import Moments
-from shared.data.spool import LOOKED_AT, Indices, Spool
+from shared.data.spool import Spool, in_parts
 from shared.data.table import SPLITS
 
 MOST_FREQUENT = 50  # symbols and labels that are listed
@@ -24,6 +24,7 @@ FEW_ITEMS = 10  # a label with fewer is small, and so is
 SMALL_SHARE = 0.1  # one with less than this share of what each would have if all were alike
 MANY_UNKNOWN = 0.01  # share of a split's symbols that training does not show
 MOST_WARNINGS = 5  # of one kind
+MOST_KEYS = 2**20  # prints of records that are sorted together
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Observed:
     """What was counted while a dataset was built; its statistics come from here alone."""
 
     encoding: Encoding
-    lengths: Indices  # steps of each input, or of each text made of an input without steps
+    lengths: Sizes  # steps of inputs, or of texts made of inputs without steps
     input_counts: Counts | None = None  # int64[3, K] by id
     target_counts: Counts | None = None
     input_moments: Moments | None = None
@@ -66,11 +67,11 @@ def describe(observed: Observed) -> dict[str, Any]:
     }
 
 
-def _histogram(lengths: Indices) -> dict[str, list[int]]:
+def _histogram(sizes: Sizes) -> dict[str, list[int]]:
     """Counts of lengths from each edge up to, and without, the next."""
-    low, high = int(lengths.min()), int(lengths.max()) + 1
+    low, high = int(sizes.lengths[0]), int(sizes.lengths[-1]) + 1
     edges = np.unique(np.linspace(low, high, min(NUM_BINS, high - low) + 1).astype(np.int64))
-    counts = np.histogram(lengths, edges)[0]
+    counts = np.histogram(sizes.lengths, edges, weights=sizes.counts)[0]
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
@@ -106,7 +107,7 @@ def _features(found: Moments | None) -> list[dict[str, float]] | None:
 
 def _missing(observed: Observed) -> dict[str, int]:
     """Records that were sent and are in no split."""
-    between = 0 if observed.codes is None else int((observed.codes < 0).sum())
+    between = 0 if observed.codes is None else int(_totals(observed.codes)[0])
     return {"longer_than_max_length": observed.num_too_long, "between_splits": between}
 
 
@@ -118,16 +119,15 @@ def _duplicates(observed: Observed) -> dict[str, dict[str, int]] | None:
     """
     if observed.prints is None or observed.codes is None:
         return None
-    keys = _keys(observed.prints, observed.codes)
     different, shared = np.zeros(3, dtype=np.int64), np.zeros(8, dtype=np.int64)
-    for part in _whole_runs(keys):
-        found = np.unique(part)
+    for keys in _keys(observed.prints, observed.codes):
+        found = np.unique(keys)
         code = (found & np.uint64(3)).astype(np.int64)
         prints = found >> np.uint64(2)
         starts = np.flatnonzero(np.append(True, prints[1:] != prints[:-1]))
         different += np.bincount(code, minlength=3)
         shared += np.bincount(np.bitwise_or.reduceat(1 << code, starts), minlength=8)
-    totals = np.bincount(observed.codes[observed.codes >= 0], minlength=3)
+    totals = _totals(observed.codes)[1:]
     masks = np.arange(8)
     return {
         "within": dict(zip(SPLITS, (totals - different).tolist(), strict=True)),
@@ -138,27 +138,28 @@ def _duplicates(observed: Observed) -> dict[str, dict[str, int]] | None:
     }
 
 
-def _keys(prints: Spool, codes: Codes) -> NDArray[np.uint64]:
-    """The prints of records that are in a split, its number in their lowest bits; sorted."""
-    keys = np.empty(int((codes >= 0).sum()), dtype=np.uint64)
-    end = 0
-    for first, rows in prints.scan():
-        code = codes[first : first + len(rows)]
-        found = rows.values[code >= 0] | code[code >= 0].astype(np.uint64)
-        keys[end : end + len(found)] = found
-        end += len(found)
-    keys.sort()
-    return keys
+def _totals(codes: Codes) -> NDArray[np.int64]:
+    """How many records have each of the codes from -1 to 2."""
+    return sum(
+        (np.bincount(part + 1, minlength=4) for _, part in in_parts(codes)),
+        start=np.zeros(4, dtype=np.int64),
+    )
 
 
-def _whole_runs(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
-    """Sorted keys in parts that end between two prints, never within the keys of one."""
-    start = 0
-    while start < len(keys):
-        last = keys[min(start + LOOKED_AT, len(keys)) - 1] | np.uint64(3)
-        end = int(np.searchsorted(keys, last, side="right"))
-        yield keys[start:end]
-        start = end
+def _keys(prints: Spool, codes: Codes) -> Iterator[NDArray[np.uint64]]:
+    """The prints of records that are in a split, its number in their lowest bits.
+
+    In parts of about MOST_KEYS: all keys of one print are in the same.
+    """
+    num_parts = -(-len(codes) // MOST_KEYS)
+    for part in range(num_parts):
+        keys = []
+        for first, rows in prints.scan():
+            code = codes[first : first + len(rows)]
+            is_in = (code >= 0) & ((rows.values >> np.uint64(2)) % np.uint64(num_parts) == part)
+            keys.append(rows.values[is_in] | code[is_in].astype(np.uint64))
+        if any(map(len, keys)):
+            yield np.concatenate(keys)
 
 
 def warnings_of(

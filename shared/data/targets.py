@@ -9,7 +9,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.counting import Codes, Counts, count, first_with, records_where, steps_of
+from shared.data.counting import (
+    Codes,
+    Counts,
+    Sizes,
+    count,
+    first_with,
+    records_where,
+    steps_of,
+)
 from shared.data.encoding import (
     TEXT_SPECIALS,
     ClassTarget,
@@ -27,7 +35,7 @@ from shared.data.options import DatasetOptions, TargetKind
 from shared.data.ragged import Array, Ragged
 from shared.data.records import MAX_FAULTS, Faults, invalid
 from shared.data.scaling import Moments, moments
-from shared.data.spool import Column, Indices, Places
+from shared.data.spool import Column, Indices, Lengths, Places, differing
 from shared.data.vocabulary import vocabulary
 
 Kind = Literal["class", "regression", "tags", "values", "multilabel", "text", "series", "next"]
@@ -91,7 +99,7 @@ class EncodedTargets:
 
 def read_targets(
     intake: TargetIntake,
-    steps: Indices,
+    steps: Lengths,
     where: Places,
     options: DatasetOptions,
     *,
@@ -130,7 +138,7 @@ def _refusal(asked: str, family: Family) -> str:
     return f"cannot be {asked}: {_NAMES[family]}, so use {fitting}"
 
 
-def _auto_strings(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+def _auto_strings(intake: TargetIntake, steps: Lengths, windowed: bool) -> Kind:
     num = len(intake.rows)
     if len(intake.names.ids) >= num >= _MANY and _num_labels(intake) == num:
         raise invalid(
@@ -148,17 +156,17 @@ def _num_labels(intake: TargetIntake) -> int:
     return int((counts[0] > 0).sum())
 
 
-def _auto_lists(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+def _auto_lists(intake: TargetIntake, steps: Lengths, windowed: bool) -> Kind:
     lengths = intake.rows.lengths
-    is_even, is_aligned = (lengths == lengths[0]).all(), (lengths == steps).all()
-    return "regression" if windowed or (is_even and not is_aligned) else "values"
+    is_aligned = next(differing(lengths, steps), None) is None
+    return "regression" if windowed or (lengths.are_equal and not is_aligned) else "values"
 
 
-def _auto_grids(intake: TargetIntake, steps: Indices, windowed: bool) -> Kind:
+def _auto_grids(intake: TargetIntake, steps: Lengths, windowed: bool) -> Kind:
     return "multilabel" if intake.is_binary else "values"
 
 
-_AUTO: dict[Family, Callable[[TargetIntake, Indices, bool], Kind]] = {
+_AUTO: dict[Family, Callable[[TargetIntake, Lengths, bool], Kind]] = {
     "nothing": lambda *_: "next",
     "strings": _auto_strings,
     "whole": lambda *_: "class",
@@ -169,7 +177,7 @@ _AUTO: dict[Family, Callable[[TargetIntake, Indices, bool], Kind]] = {
 }
 
 
-_AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Indices, bool], Kind]] = {
+_AUTO_WITHOUT_TIME: dict[Family, Callable[[TargetIntake, Lengths, bool], Kind]] = {
     **_AUTO,
     "string lists": lambda *_: "text",
     "number lists": lambda *_: "regression",
@@ -182,13 +190,13 @@ _NO_STEPS = {
 }
 
 
-def _check_aligned(column: TargetColumn, steps: Indices, where: Places) -> None:
-    lengths, faults = column.rows.spool.lengths, Faults()
-    for index in np.flatnonzero(lengths != steps).tolist():
+def _check_aligned(column: TargetColumn, steps: Lengths, where: Places) -> None:
+    faults = Faults()
+    for index, num, wanted in differing(column.rows.spool.lengths, steps):
         faults.add(
             where[index],
             "target",
-            f"{lengths[index]} {_ONE_A_STEP[column.kind]} for an input of {steps[index]} steps:"
+            f"{num} {_ONE_A_STEP[column.kind]} for an input of {wanted} steps:"
             " give one a step, or set target_kind to text (lists of strings) or series (lists of"
             " numbers) for sequences of their own length (encoder-decoder)",
         )
@@ -245,15 +253,16 @@ def _check_values(
 
 def _regression(intake: TargetIntake, where: Places) -> TargetColumn:
     lengths, faults = intake.rows.lengths, Faults()
-    for index in np.flatnonzero(lengths != lengths[0]).tolist():
-        faults.add(
-            where[index],
-            "target",
-            f"{lengths[index]} numbers where the first record has {lengths[0]}: vectors to predict"
-            " must have one size",
-        )
+    size = lengths.first
+    for first, part in [] if lengths.are_equal else lengths.parts():
+        for index in np.flatnonzero(part != size).tolist():
+            faults.add(
+                where[first + index],
+                "target",
+                f"{part[index]} numbers where the first record has {size}: vectors to predict"
+                " must have one size",
+            )
     faults.raise_any()
-    size = int(lengths[0])
 
     def view(rows: Ragged) -> Ragged:
         vectors = rows.values.reshape(-1, size)
@@ -321,9 +330,9 @@ def _encode_numbers(column: TargetColumn, codes: Codes) -> EncodedTargets:
     if column.kind == "multilabel":
         target = MultilabelTarget(size=size)
     elif column.kind == "series":
-        lengths = column.rows.spool.lengths
-        longest = int(lengths[codes == 0].max())
-        length = longest if (lengths[codes >= 0] == longest).all() else None
+        longest = _longest(column, codes)
+        everywhere = Sizes.within(column.rows.spool, lambda codes: codes >= 0, codes).lengths
+        length = longest if everywhere.tolist() == [longest] else None
         target = SeriesTarget(size=size, mean=mean, std=std, longest=longest, length=length)
     else:
         kind = RegressionTarget if column.kind == "regression" else ValuesTarget
@@ -335,9 +344,13 @@ def _encode_text(column: TargetColumn, codes: Codes, options: DatasetOptions) ->
     by_name = count(steps_of(column.rows, codes), len(column.names))
     symbols, ids = vocabulary(by_name[0], column.names, options.min_count, TEXT_SPECIALS)
     rows = column.rows.mapped(lambda values: ids[values])
-    longest = int(column.rows.spool.lengths[codes == 0].max())
-    target = TextTarget(tokens=column.tokens, symbols=symbols, longest=longest)
+    target = TextTarget(tokens=column.tokens, symbols=symbols, longest=_longest(column, codes))
     return EncodedTargets(target, rows, counts=renumbered(by_name, ids, len(symbols)))
+
+
+def _longest(column: TargetColumn, codes: Codes) -> int:
+    """The most steps of a target that is trained on."""
+    return int(Sizes.within(column.rows.spool, lambda codes: codes == 0, codes).lengths[-1])
 
 
 def renumbered(by_name: Counts, ids: NDArray[np.int32], size: int) -> Counts:

@@ -126,7 +126,7 @@ def test_a_running_job_is_listed_watched_and_cancelled(
     job_id = unroll(
         "submit", "--dataset", "digits", "--name", "cli-endless", *ENDLESS
     ).stdout.strip()
-    assert wait_for(lambda: client.job(job_id).status == "running", timeout_s=60)
+    assert wait_for(lambda: client.job(job_id).status == "running", timeout_s=120)
 
     listed = unroll("jobs", "--status", "running", "--name", "cli-endless", "--json")
     impatient = unroll("watch", job_id, "--wait-s", "3", "--json")
@@ -159,10 +159,10 @@ def test_a_job_is_paused_resumed_tried_again_after_its_cancellation_and_deleted(
     def do(verb: str, then: str, attempt: int) -> Done:
         done = unroll(verb, job_id)
         assert done.returncode == 0, done.stderr
-        assert wait_for(lambda: stands(then, attempt), timeout_s=60), client.job(job_id).raw
+        assert wait_for(lambda: stands(then, attempt), timeout_s=120), client.job(job_id).raw
         return done
 
-    assert wait_for(lambda: stands("running", 1), timeout_s=60)
+    assert wait_for(lambda: stands("running", 1), timeout_s=120)
     do("pause", "paused", 1)
     kept = client.checkpoints(job_id).data[0].step
     unfit = [unroll("retry", job_id), unroll("rm", job_id)]

@@ -93,7 +93,7 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
         UnrollClient(stack.api_url, inference_url=stack.inference_url) as client,
     ):
         job_id = submit(api, "copy", **wanted)
-        assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 60)
+        assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 120)
         early = client.checkpoints(job_id).data[0].id
         version = client.publish("early", early)
         client.set_alias("early", "production", version.version)
@@ -119,14 +119,14 @@ def test_a_checkpoint_of_a_running_job_is_published_answers_by_its_alias_and_is_
 def test_killing_the_api_does_not_stop_a_training(stack: Standalone) -> None:
     with clients(stack) as (api, _):
         job_id = submit(api, "copy", training={"epochs": 3, "batch_size": 64})
-        assert wait_for(lambda: job_of(api, job_id)["progress"]["step"] > 0, 60)
+        assert wait_for(lambda: job_of(api, job_id)["progress"]["step"] > 0, 120)
         child = next(service for service in stack.services if service.name == "api")
         os.kill(child.pid, signal.SIGKILL)
         assert wait_for(lambda: child.exit_code is not None)
         with pytest.raises(httpx.TransportError):
             api.get("/healthz")
         child.start()
-        assert wait_for(lambda: answers(api), 60)
+        assert wait_for(lambda: answers(api), 120)
         job = ended(api, job_id)
 
     assert job["status"] == "succeeded"
@@ -151,7 +151,7 @@ def test_a_job_whose_worker_is_killed_goes_on_and_ends_with_the_same_weights(
     with clients(stack) as (api, _):
         calm = ended(api, submit(api, "copy", **wanted))
         job_id = submit(api, "copy", **wanted)
-        assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 60)
+        assert wait_for(lambda: len(checkpoints_of(api, job_id)) > 0, 120)
         for pid in pool_processes(stack):
             os.kill(pid, signal.SIGKILL)
 
@@ -176,7 +176,7 @@ def pool_processes(stack: Standalone) -> list[int]:
 def test_a_running_job_is_cancelled_within_two_seconds_or_one_step(stack: Standalone) -> None:
     with clients(stack) as (api, _):
         job_id = submit(api, "adding", training={"epochs": 10_000})
-        assert wait_for(lambda: job_of(api, job_id)["progress"]["step"] > 0, 60)
+        assert wait_for(lambda: job_of(api, job_id)["progress"]["step"] > 0, 120)
 
         first = api.post(f"/v1/jobs/{job_id}/cancel")
         again = api.post(f"/v1/jobs/{job_id}/cancel")

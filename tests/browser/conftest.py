@@ -45,7 +45,7 @@ def is_drawn_within(page: Page, limit_ms: int) -> bool:
             page.locator("html[data-ready]").wait_for()
         return bool(drawn_ms <= limit_ms)
 
-    return wait_for(is_soon, 60)
+    return wait_for(is_soon, 120)
 
 
 @pytest.fixture(scope="module")

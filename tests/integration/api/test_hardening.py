@@ -126,7 +126,7 @@ def test_no_secret_comes_into_the_log(seeded: None, as_json: str) -> None:
 def _use(url: str, secret: str) -> str:
     """Do all that handles a secret, also what fails; the secret of a key made meanwhile."""
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
-        assert wait_for(lambda: _answers(client), 60)
+        assert wait_for(lambda: _answers(client), 120)
         mine = {"Authorization": f"Bearer {secret}"}
         made = client.post("/v1/keys", json={"name": "k"}, headers=mine)
         assert made.status_code == 201, made.text

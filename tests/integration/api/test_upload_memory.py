@@ -49,7 +49,7 @@ def test_thirty_megabytes_take_less_than_64_mib(seeded: None, tmp_path: Path) ->
         [sys.executable, "-m", "services.api", "--port", str(port)], stderr=subprocess.DEVNULL
     )
     try:
-        assert wait_for(lambda: is_up(url), 60)
+        assert wait_for(lambda: is_up(url), 120)
         upload(url, small)  # libraries are loaded at their first use
         before = resident("VmRSS", api.pid)
         forget_peak(api.pid)

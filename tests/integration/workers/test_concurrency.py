@@ -39,7 +39,7 @@ def test_two_jobs_at_once_share_the_cores_and_are_handed_back_together(
     with worker_command(log, "--concurrency", "2", "--device", "cpu") as command:
         found = wait_for_workers(2)
         wake(*jobs)
-        assert wait_for(lambda: statuses() == ["running", "running"], 60)
+        assert wait_for(lambda: statuses() == ["running", "running"], 120)
         assert wait_for(lambda: None not in {row.job_id for row in workers()})
         busy = {row.name: row.job_id for row in workers()}
         assert wait_for(lambda: len(lines_of(log, "training starts")) == 2)
@@ -67,10 +67,10 @@ def test_a_process_is_replaced_after_its_jobs_and_keeps_its_name(
         wait_for_workers(1)
         first = children_of(command.pid)
         wake(submit(network={"cell": "elman"}))
-        assert wait_for(lambda: statuses() == ["succeeded"], 60)
-        assert wait_for(lambda: children_of(command.pid) not in ([], first), 60)
+        assert wait_for(lambda: statuses() == ["succeeded"], 120)
+        assert wait_for(lambda: children_of(command.pid) not in ([], first), 120)
         wake(submit(network={"cell": "elman"}))
-        assert wait_for(lambda: statuses() == ["succeeded", "succeeded"], 60)
+        assert wait_for(lambda: statuses() == ["succeeded", "succeeded"], 120)
 
     with transaction() as db:
         names = db.execute(text("SELECT DISTINCT worker FROM attempts")).scalars().all()

@@ -88,7 +88,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
         wait_for_workers(1)
         job_id = submit(**LONG_ENOUGH | {"training": {"epochs": 12, "batch_size": 64}})
         wake(job_id)
-        assert wait_for(lambda: job_row(job_id).progress.get("step", 0) > 0, 60)
+        assert wait_for(lambda: job_row(job_id).progress.get("step", 0) > 0, 120)
         frozen = children_of(first.pid)
         for pid in (first.pid, *frozen):
             os.kill(pid, signal.SIGSTOP)
@@ -98,7 +98,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_writes_nothing(
             before = written_of(job_id)
             for pid in (first.pid, *frozen):
                 os.kill(pid, signal.SIGCONT)
-            assert wait_for(lambda: "attempt abandoned" in first_log.read_text(), 60)
+            assert wait_for(lambda: "attempt abandoned" in first_log.read_text(), 120)
 
     one, two = attempts_of(job_id)
     assert written_of(job_id) == before
@@ -113,11 +113,11 @@ def test_a_message_that_is_delivered_ten_times_trains_once(
         wait_for_workers(2)
         job_id = submit()
         wake(*[job_id] * 10)
-        assert wait_for(lambda: job_row(job_id).status == "succeeded", 60)
+        assert wait_for(lambda: job_row(job_id).status == "succeeded", 120)
         assert wait_for(lambda: num_messages() == 0)
         later = [submit(), submit()]
         wake(*later)  # each worker comes to them once it is done with the others
-        assert wait_for(lambda: statuses() == ["succeeded"] * 3, 60)
+        assert wait_for(lambda: statuses() == ["succeeded"] * 3, 120)
 
     with transaction() as db:
         counted = CounterStore(db).all()

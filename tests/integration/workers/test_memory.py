@@ -64,7 +64,7 @@ def assert_downloaded_in_bounded_memory(checkpoint_id: str, expected: str) -> No
         [sys.executable, "-m", "services.api", "--port", str(port)], stderr=subprocess.DEVNULL
     )
     try:
-        assert wait_for(lambda: is_up(url), 60)
+        assert wait_for(lambda: is_up(url), 120)
         before = resident("VmRSS", api.pid)
         forget_peak(api.pid)
         digest = sha256()

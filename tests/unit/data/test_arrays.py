@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -240,22 +241,35 @@ def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPa
     assert "smaller" in fault.message
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        lambda _: {},
+        lambda word: {"group": word[0]},
+        lambda word: {"split": "test" if word == "a cat" else "train"},
+    ],
+    ids=["shuffled", "by group", "as told"],
+)
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_how_much_is_looked_at_together_changes_no_record(
-    monkeypatch: pytest.MonkeyPatch, chunk: int
+    monkeypatch: pytest.MonkeyPatch, chunk: int, more: Callable[[str], dict[str, Any]]
 ) -> None:
-    rows = [{"input": word, "target": list(word)} for word in WORDS]
-    wanted = table_of(build_rows(rows))
+    rows = [{"input": word, "target": list(word), **more(word)} for word in WORDS]
+    wanted = build_rows(rows)
     monkeypatch.setattr(spool, "CHUNK", chunk)
+    monkeypatch.setattr(spool, "LOOKED_AT", chunk)
     monkeypatch.setattr("shared.data.build.CHUNK", chunk)
+    monkeypatch.setattr("shared.data.statistics.MOST_KEYS", chunk)
     monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 0)  # everything on disk, row by row
 
-    found = table_of(build_rows(rows))
+    found = build_rows(rows)
 
-    assert found.encoding == wanted.encoding
+    assert (found.encoding, found.statistics) == (wanted.encoding, wanted.statistics)
+    assert (found.lengths, found.num_elements) == (wanted.lengths, wanted.num_elements)
+    one, other = table_of(found), table_of(wanted)
     for name in ("train", "val", "test"):
-        assert found.preview(name, 100) == wanted.preview(name, 100)
-        assert np.array_equal(found.split(name).inputs.values, wanted.split(name).inputs.values)
+        assert one.preview(name, 100) == other.preview(name, 100)
+        assert np.array_equal(one.split(name).inputs.values, other.split(name).inputs.values)
 
 
 @pytest.mark.parametrize("tokens", ["char", "word"])

@@ -37,7 +37,7 @@ def run(
     async def main() -> None:
         limit = {"max_waiting": 100, "max_cost": 100, **limits}
         batcher: Batcher[str, int, int] = Batcher(work, **limit)
-        await asyncio.wait_for(scenario(batcher, work), 60)
+        await asyncio.wait_for(scenario(batcher, work), 120)
         assert batcher.num_waiting == 0
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
