@@ -34,7 +34,8 @@ from shared.scopes import Scope
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    threading.Thread(target=warm_up, name="compile", daemon=True).start()
+    enough = threading.Event()
+    threading.Thread(target=warm_up, args=(enough,), name="compile").start()
     gc.collect()
     gc.freeze()  # what is there now stays; a request's many lists must not have it looked through
     checker: Checker = app.state.checker
@@ -42,6 +43,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        enough.set()
         checker.stop()
 
 

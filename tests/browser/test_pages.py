@@ -32,7 +32,7 @@ CSV = "name,place\n" + "".join(f"{'ab'[n % 2] * (n % 5 + 2)},{'xy'[n % 2]}\n" fo
 @contextmanager
 def inference(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApi]:
     """The inference service, which the API is told of; in this process it must not compile on."""
-    monkeypatch.setattr("services.inference.app.warm_up", lambda: None)
+    monkeypatch.setattr("services.inference.app.warm_up", lambda _: None)
     with ServedApi("services.inference.app") as served:
         monkeypatch.setenv("UNROLL_INFERENCE_URL", served.url)
         forget_settings()

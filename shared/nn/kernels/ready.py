@@ -1,12 +1,16 @@
 """Compiling what can be compiled before anybody waits for it; for a process to call as it starts."""
 
+import threading
 import time
 
 from shared.nn.kernels.limits import has_compiler
 
 
-def warm_up() -> float:
-    """Compile all loops, or read them from disk; returns the seconds that took, 0 without numba."""
+def warm_up(enough: threading.Event | None = None) -> float:
+    """Compile all loops, or read them from disk; returns the seconds that took, 0 without numba.
+
+    Once `enough` is set, no further ones: a process cannot end well within a compilation.
+    """
     if not has_compiler():
         return 0.0
     from shared.nn.kernels import (
@@ -25,5 +29,6 @@ def warm_up() -> float:
         reset_before_compiled,
         steps_compiled,
     ):
-        loops.warm()
+        if enough is None or not enough.is_set():
+            loops.warm()
     return time.perf_counter() - started

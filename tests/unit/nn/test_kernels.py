@@ -3,18 +3,20 @@
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from numba.core.event import install_recorder
 from torch import Tensor
 from torch.autograd import gradcheck
 
 from shared.nn.cells.base import CellOptions
 from shared.nn.cells.registry import build_cell
-from shared.nn.kernels import gru_compiled, ready
+from shared.nn.kernels import gru_compiled, lstm_compiled, lstm_norm_compiled, ready
 from shared.nn.kernels.elman import ElmanSequence, run_elman
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
@@ -196,10 +198,23 @@ def test_gates_far_from_zero_saturate() -> None:
     torch.testing.assert_close(h_TBH.item(), math.tanh(1), atol=1e-6, rtol=0)
 
 
-def test_loops_once_compiled_are_ready_at_once() -> None:
+def test_loops_once_compiled_are_not_compiled_again() -> None:
     warm_up()
+    with install_recorder("numba:compile") as compiled:
+        seconds = warm_up()
 
-    assert 0 < warm_up() < 1
+    assert seconds > 0
+    assert compiled.buffer == []
+
+
+def test_a_process_that_is_to_end_begins_no_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    enough = threading.Event()
+    monkeypatch.setattr(lstm_compiled, "warm", enough.set)
+    monkeypatch.setattr(lstm_norm_compiled, "warm", lambda: begun.append(1))
+    warm_up(enough)
+
+    assert begun == []
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
