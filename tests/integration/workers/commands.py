@@ -51,3 +51,11 @@ def wake(*job_ids: str) -> None:
 def statuses() -> list[str]:
     with transaction() as db:
         return [*db.execute(text("SELECT status FROM jobs ORDER BY id")).scalars()]
+
+
+def put_off(interval: str) -> None:
+    """Let no queued job be tried before so long from now."""
+    with transaction() as db:
+        db.execute(
+            text("UPDATE jobs SET not_before = now() + :wait ::interval"), {"wait": interval}
+        )
