@@ -1,8 +1,7 @@
 // The page of one job: header, cards and, by tab, log lines, checkpoints or attempts.
 import { act, cancelJobs } from "./actions.js";
-import { clock, fill, fillRows, poll } from "./live.js";
+import { byId, clock, fill, fillRows, poll } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 const root = byId("job");
 const base = `/ui/jobs/${root.dataset.id}`;
 const lines = byId("log-lines");

@@ -1,8 +1,7 @@
 // The Jobs page: its rows kept fresh, filters that apply themselves, cancellation of several.
 import { cancelJobs } from "./actions.js";
-import { fillRows, poll } from "./live.js";
+import { byId, fillRows, poll } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 const table = byId("jobs");
 const filters = byId("filters");
 const isNarrow = () => [...new FormData(filters).values()].some((value) => value.trim());
