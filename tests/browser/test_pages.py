@@ -367,7 +367,7 @@ def test_a_model_is_tried_and_says_why_it_refuses(
         answer.get_by_text("Show vocabulary").click()
         expect(answer.get_by_text("symbols, the most frequent first")).to_be_visible()
         answer.get_by_role("button", name="Replace").click()
-        expect(page.get_by_label("Input", exact=True)).to_have_value("to be")
+        expect(page.get_by_label("Input", exact=True)).to_have_value("tobe")
         expect(answer.get_by_role("note")).to_have_count(0)
         page.get_by_label("Input", exact=True).fill("")
         press(page, "Run")
