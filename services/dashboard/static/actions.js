@@ -57,7 +57,7 @@ export async function act(ids, verb) {
   const faults = (await Promise.all(ids.map((id) => actOn(id, verb)))).filter(Boolean);
   const done = ids.length - faults.length;
   const all = done === 1 ? `The job was ${DONE[verb]}.` : `${done} jobs were ${DONE[verb]}.`;
-  const words = faults.length ? `${faults[0]}` : all;
+  const words = faults[0] ?? all;
   toast(faults.length && done ? `${done} ${DONE[verb]}; ${faults.length} not: ${words}` : words);
 }
 

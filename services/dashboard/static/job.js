@@ -65,12 +65,9 @@ function append(events) {
 function line(event) {
   const item = document.createElement("li");
   item.dataset.key = event.number;
-  const time = document.createElement("time");
-  time.dateTime = event.time;
-  time.textContent = clock(event.time);
-  const kind = document.createElement("span");
-  kind.className = "kind";
-  kind.textContent = event.type;
+  const made = (tag, fields) => Object.assign(document.createElement(tag), fields);
+  const time = made("time", { dateTime: event.time, textContent: clock(event.time) });
+  const kind = made("span", { className: "kind", textContent: event.type });
   item.append(time, " ", kind, " ", event.text);
   return item;
 }

@@ -62,8 +62,8 @@ function apply() {
 
 let typing = 0;
 filters.addEventListener("change", apply);
-filters.addEventListener("input", (event) => {
-  if (event.target.type !== "search") return;
+filters.addEventListener("input", ({ target }) => {
+  if (target.type !== "search") return;
   clearTimeout(typing);
   typing = setTimeout(apply, 250);
 });

@@ -130,15 +130,10 @@ export function fillRows(parent, template, views, key, selector = "[data-key]") 
     known.delete(id);
     fill(row, view);
     const next = before ? before.nextElementSibling : parent.querySelector(selector);
-    if (row !== next) before ? before.after(row) : place(parent, row, next);
+    if (row !== next) parent.insertBefore(row, next);
     before = row;
   }
   for (const gone of known.values()) gone.remove();
-}
-
-function place(parent, row, first) {
-  if (first) first.before(row);
-  else parent.append(row);
 }
 
 function make(template, view, id) {

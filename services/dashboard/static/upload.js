@@ -6,6 +6,7 @@ import { clearFaults, collect, showFaults } from "./fields.js";
 const form = byId("upload");
 const HEAD_BYTES = 65536;
 let done = ({ id }) => location.assign(`/datasets/${id}`);
+let guessed = null; // the file whose columns were guessed
 
 export const whenUploaded = (act) => (done = act);
 
@@ -15,12 +16,13 @@ async function chosen() {
   if (!byId("name").value) byId("name").value = file.name.replace(/\.[^.]*$/, "").replace(/[^\w .-]+/g, "-").slice(0, 128);
   const isCsv = /\.(csv|tsv)$/i.test(file.name) || byId("format").value === "csv";
   byId("columns").hidden = !isCsv;
-  if (!isCsv) return;
+  if (!isCsv || file === guessed) return;
+  guessed = file;
   for (const control of byId("columns").querySelectorAll("input")) control.value = "";
   const body = new FormData();
   body.append("head", file.slice(0, HEAD_BYTES));
   const { json } = await send("/ui/datasets/columns", { body });
-  if (json && file === byId("file").files[0]) propose(json);
+  if (json && file === guessed) propose(json);
 }
 
 // What a person has filled in meanwhile stays.
