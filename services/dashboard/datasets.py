@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse
 
 from services.api.routers import datasets as api
 from services.dashboard.access import CHANGES, can_change, data_login, page_login
 from services.dashboard.rendering import PageRoute, render
+from services.dashboard.views.columns import ColumnsView, columns_view
 from services.dashboard.views.datasets import (
     Side,
     dataset_line,
@@ -27,6 +28,7 @@ pages = APIRouter(route_class=PageRoute, dependencies=[Depends(page_login)])
 data = APIRouter(prefix="/ui/datasets", dependencies=[Depends(data_login)])
 PAGE_SIZE = 50
 NUM_SAMPLES = 12
+HEAD_BYTES = 2**16  # of a file whose columns are guessed
 LARGE_BYTES = 32 * 2**20  # a file of which samples are read only when asked for
 UPLOAD_CHOICES = {
     "formats": list(READERS),
@@ -83,6 +85,12 @@ def _samples(dataset: str, encoding: dict[str, Any], split: SplitName) -> list[t
         (side(each["input"], splits=read), side(each.get("target", ""), splits=write))
         for each in records
     ]
+
+
+@data.post("/columns", dependencies=CHANGES)
+def guess_columns(head: UploadFile) -> ColumnsView:
+    """What the columns of a file may be for, by its first bytes."""
+    return columns_view(head.file.read(HEAD_BYTES).decode(errors="replace"))
 
 
 # The same requests as programs make, with the cookie in the place of a key.

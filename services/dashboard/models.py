@@ -8,26 +8,29 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse
+from pydantic import AfterValidator
 from sqlalchemy.orm import Session
 
 from services.api.parameters import Paging
 from services.api.routers import models as api
 from services.api.routers.datasets import preview_dataset
-from services.dashboard.access import INFERS, can_change, can_infer, data_login, page_login
+from services.dashboard.access import CHANGES, INFERS, can_change, can_infer, data_login, page_login
 from services.dashboard.answers import part_text
 from services.dashboard.inference import Refused, ask
 from services.dashboard.rendering import PageRoute, render
 from services.dashboard.views import raw
-from services.dashboard.views.answers import answer_view
+from services.dashboard.views.answers import answer_view, steps_read, steps_written, took_words
 from services.dashboard.views.models import (
+    learnt_from,
     model_line,
     snippets,
     symbols_of,
     version_lines,
 )
+from services.dashboard.views.unknown import unknown_view
 from shared.db.datasets import DatasetStore
 from shared.db.engine import transaction
-from shared.db.models import LATEST, ModelStore
+from shared.db.models import ALIAS, LATEST, ModelStore
 from shared.db.tables import ModelVersionRow
 from shared.db.viewer import NO_OWNER, current_owner
 from shared.jobs.errors import InvalidSpec
@@ -69,6 +72,8 @@ def model_page(request: Request, name: str, version: VersionWanted = LATEST) -> 
     with transaction() as db:
         row = ModelStore(db).version(name, version)
         sample = sample_of(db, row)
+        dataset = DatasetStore(db).find(row.dataset)
+        learnt = learnt_from(dataset) if dataset else None
     options = {"max_length": 100, "temperature": 0.7, "seed": 1} if _continues(row.encoding) else {}
     return render(
         "model.html",
@@ -77,6 +82,7 @@ def model_page(request: Request, name: str, version: VersionWanted = LATEST) -> 
         model=view,
         versions=version_lines(view),
         shown=row.version,
+        learnt=learnt,
         wanted=version,
         part=row.encoding["input"],
         hint=raw.hint(row.encoding["input"]),
@@ -136,6 +142,30 @@ def as_part(show: Callable[..., HTMLResponse]) -> Callable[..., HTMLResponse]:
     return shown
 
 
+@data.post("/{name}/alias", response_class=HTMLResponse, dependencies=CHANGES)
+def set_alias(
+    name: str,
+    alias: Annotated[str, Form(pattern=ALIAS), AfterValidator(api.not_latest)],
+    version: Annotated[int, Form(ge=1, le=api.MAX_VERSION)],
+    shown: Annotated[int, Form(ge=1, le=api.MAX_VERSION)],
+) -> HTMLResponse:
+    """Point an alias to a version; answers the part of the page that shows the versions."""
+    api.set_alias(name, alias, api.AliasRequest(version=version))
+    view = api.show_model(name)
+    lines = version_lines(view)
+    part = part_text("versions", model=view, versions=lines, shown=shown, may_change=True)
+    return HTMLResponse(part)
+
+
+data.add_api_route(
+    "/{name}/aliases/{alias}",
+    api.delete_alias,
+    methods=["DELETE"],
+    status_code=204,
+    dependencies=CHANGES,
+)
+
+
 @data.post("/{name}/predict", response_class=HTMLResponse, dependencies=INFERS)
 @as_part
 def predict(
@@ -161,12 +191,17 @@ def predict(
     began = time.perf_counter()
     answer = ask(request, version_path(name, row.version, "predict"), body)
     took_ms = 1000 * (time.perf_counter() - began)
+    output, symbols = answer["outputs"][0], symbols_of(part, value)
+    steps = steps_read(part, value) + (
+        steps_written(row.encoding, output) if _writes(row.encoding) else 0
+    )
     return HTMLResponse(
         part_text(
             "answer",
-            answer=answer_view(answer["outputs"][0], symbols_of(part, value)),
+            answer=answer_view(output, symbols),
+            unknown=unknown_view(part, symbols),
             version=answer["version"],
-            took=f"{took_ms:.0f} ms",
+            took=took_words(took_ms, steps),
             snippets=snippets(name, value, options, needs_key=current_owner() != NO_OWNER),
         )
     )

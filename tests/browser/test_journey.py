@@ -38,8 +38,7 @@ def test_a_person_goes_from_a_csv_to_a_model_in_use_by_the_pages_alone(
     page.goto(f"{stack.api_url}/datasets")
     file = {"name": "people.csv", "mimeType": "text/csv", "buffer": CSV.encode()}
     page.get_by_label("File", exact=True).set_input_files(file)
-    page.get_by_label("Input column or columns").fill("name")
-    page.get_by_label("Target column").fill("place")
+    expect(page.get_by_label("Target column")).to_have_value("place")
     press(page, "Upload")
     page.get_by_role("link", name="New job with it").click()
     submit(page, "gru")
@@ -58,8 +57,9 @@ def test_a_person_goes_from_a_csv_to_a_model_in_use_by_the_pages_alone(
     expect(differ.first).to_contain_text("network.cell.type")
     expect(page.locator("#overlay canvas")).to_be_visible()
 
-    page.get_by_role("link", name="Models").click()
-    page.get_by_role("link", name="people-gru").click()
+    page.get_by_role("link", name="people-gru").first.click()
+    page.get_by_role("link", name="people-gru, version 1").click()
+    expect(page.get_by_text("name → place")).to_be_visible()
     page.get_by_label("Input", exact=True).fill("ababa")
     press(page, "Run")
     answer = page.locator("#answer")

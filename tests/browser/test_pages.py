@@ -57,9 +57,10 @@ def test_a_csv_becomes_a_dataset_a_job_and_the_page_of_that_job(open_page: OpenP
     choose_file(page, CSV)
     expect(page.locator("#header")).to_have_text("name, place")
     expect(page.get_by_label("Name", exact=True)).to_have_value("people")
+    expect(page.get_by_label("Input columns")).to_have_value("name")
+    expect(page.get_by_label("Target column")).to_have_value("place")
+    expect(page.get_by_label("Window")).to_be_hidden()
 
-    page.get_by_label("Input column or columns").fill("name")
-    page.get_by_label("Target column").fill("place")
     press(page, "Upload")
     expect(page.get_by_role("heading", name="people")).to_be_visible()
     expect(page.get_by_role("region", name="Class balance")).to_contain_text("30")
@@ -84,8 +85,7 @@ def test_faults_of_a_file_are_told_by_line_and_field_and_nothing_is_stored(
 ) -> None:
     page = open_page("/datasets")
     choose_file(page, f"name,place\nAnn,here\nBob,\n{MARKUP},\n")
-    page.get_by_label("Input column or columns").fill("name")
-    page.get_by_label("Target column").fill("place")
+    expect(page.get_by_label("Target column")).to_have_value("place")
 
     press(page, "Upload")
 
@@ -100,6 +100,7 @@ def test_faults_of_a_file_are_told_by_line_and_field_and_nothing_is_stored(
 def test_what_is_wrong_with_an_upload_stands_under_its_field(open_page: OpenPage) -> None:
     page = open_page("/datasets")
     choose_file(page, CSV)
+    expect(page.get_by_label("Input columns")).to_have_value("name")
     page.get_by_label("Name", exact=True).fill("a/b")
 
     press(page, "Upload")
@@ -107,8 +108,13 @@ def test_what_is_wrong_with_an_upload_stands_under_its_field(open_page: OpenPage
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
     expect(page.locator("#wrong-name")).to_contain_text("match pattern")
     page.get_by_label("Name", exact=True).fill("ab")
+    page.get_by_label("Input columns").fill("")
     press(page, "Upload")
     expect(page.locator("#wrong-csv-input")).to_contain_text("must know its inputs")
+    page.get_by_label("The input is").select_option("a series of rows")
+    page.get_by_label("Window").fill("")
+    press(page, "Upload")
+    expect(page.get_by_label("Window")).to_be_focused()
 
 
 def test_deleting_a_dataset_asks_first(open_page: OpenPage) -> None:
@@ -332,6 +338,12 @@ def test_a_model_is_tried_and_says_why_it_refuses(
     publish("letters", "text class", cell="elman")
     page = open_page("/models")
     page.get_by_role("link", name="letters").click()
+    versions = page.get_by_role("region", name="Versions")
+    press(page, "Set alias")
+    expect(versions.locator(".tag")).to_have_text("production")
+    press(page, "remove the alias production")
+    page.get_by_role("dialog").get_by_role("button", name="Remove it").click()
+    expect(versions.locator(".tag")).to_have_count(0)
     answer = page.locator("#answer")
     press(page, "Run")
     expect(answer.get_by_role("alert")).to_contain_text("Inference is out of reach")
@@ -346,6 +358,16 @@ def test_a_model_is_tried_and_says_why_it_refuses(
         expect(page.locator("#the-same-code-cli")).to_have_text(
             "unroll predict letters tobe --text"
         )
+        expect(answer).to_contain_text("for 4 steps")
+        expect(answer.get_by_role("note")).to_have_count(0)
+        page.get_by_label("Input", exact=True).fill("TÖ be")
+        press(page, "Run")
+        expect(answer.get_by_role("note")).to_contain_text("Not in the vocabulary")
+        answer.get_by_text("Show vocabulary").click()
+        expect(answer.get_by_text("symbols, the most frequent first")).to_be_visible()
+        answer.get_by_role("button", name="Replace").click()
+        expect(page.get_by_label("Input", exact=True)).to_have_value("tobe")
+        expect(answer.get_by_role("note")).to_have_count(0)
         page.get_by_label("Input", exact=True).fill("")
         press(page, "Run")
         expect(answer.get_by_role("alert")).to_contain_text("an empty sequence")

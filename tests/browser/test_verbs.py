@@ -25,7 +25,7 @@ STATE = re.compile(r"/ui/jobs/\w+\?")
 
 
 def button(page: Page, verb: str):
-    return page.get_by_role("button", name=verb, exact=True)
+    return page.get_by_role("button", name=re.compile(rf"^{verb}( from .+)?$"))
 
 
 def usable(page: Page) -> set[str]:
@@ -93,10 +93,14 @@ def test_a_waiting_job_is_paused_at_once_on_any_tab(open_page: OpenPage) -> None
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
 def test_a_job_that_ended_badly_is_tried_again(open_page: OpenPage, status: JobStatus) -> None:
     job_id = building.a_job_in(status)
+    if status is JobStatus.FAILED:
+        building.add_checkpoint(job_id, epoch=3)
+    where = "epoch 3" if status is JobStatus.FAILED else "the start"
     page = open_page(f"/jobs/{job_id}")
     card = page.get_by_role("region", name="Why it failed")
     expect(card).to_be_visible(visible=status is JobStatus.FAILED)
 
+    expect(button(page, "Retry")).to_have_text(f"Retry from {where}")
     button(page, "Retry").click()
 
     expect(page.locator("#toast")).to_have_text("The job was put back in the queue.")

@@ -29,13 +29,13 @@ MAX_VERSION = 2**31 - 1
 Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
-def _not_latest(alias: str) -> str:
+def not_latest(alias: str) -> str:
     if alias == LATEST:
         raise ValueError(f"{LATEST} is the newest version of every model; choose another word")
     return alias
 
 
-NewAlias = Annotated[str, Path(pattern=ALIAS), AfterValidator(_not_latest)]
+NewAlias = Annotated[str, Path(pattern=ALIAS), AfterValidator(not_latest)]
 
 
 class PublishRequest(Spec):

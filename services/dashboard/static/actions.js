@@ -1,9 +1,8 @@
 // What a person can do on a page: copy, act on jobs, press buttons that ask and then send, post forms
 // for a part that the service renders. It escaped all text there, and a document parsed like this
 // runs no script.
-import { keepTimes, poll, sayTimes } from "./live.js";
+import { byId, keepTimes, poll, sayTimes } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 let toastTimer = 0;
 
 export function toast(text) {
@@ -15,12 +14,13 @@ export function toast(text) {
 }
 
 async function copy(source) {
-  const text = source.innerText;
+  const text = source?.innerText ?? location.href;
   try {
     await navigator.clipboard.writeText(text);
     toast("Copied.");
   } catch {
-    getSelection().selectAllChildren(source); // over plain HTTP a page may not write the clipboard
+    if (!source) return toast(text); // over plain HTTP a page may not write the clipboard
+    getSelection().selectAllChildren(source);
     toast("Selected; press Ctrl+C to copy.");
   }
 }
@@ -57,7 +57,7 @@ export async function act(ids, verb) {
   const faults = (await Promise.all(ids.map((id) => actOn(id, verb)))).filter(Boolean);
   const done = ids.length - faults.length;
   const all = done === 1 ? `The job was ${DONE[verb]}.` : `${done} jobs were ${DONE[verb]}.`;
-  const words = faults.length ? `${faults[0]}` : all;
+  const words = faults[0] ?? all;
   toast(faults.length && done ? `${done} ${DONE[verb]}; ${faults.length} not: ${words}` : words);
 }
 
@@ -114,13 +114,22 @@ async function press(button) {
   else refresh();
 }
 
+// Put a value into a field and ask with it.
+export function put(id, value) {
+  byId(id).value = value;
+  byId(id).form.requestSubmit();
+}
+
 const live = document.querySelector("[data-poll]");
 const refresh = live ? poll(() => live.dataset.poll, (html) => swap(live.id, html)) : () => location.reload();
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-send], [data-copy]");
-  if (button?.dataset.copy) copy(byId(button.dataset.copy));
-  else if (button) press(button);
+  const button = event.target.closest("[data-send], [data-copy], [data-put]");
+  if (!button) return;
+  const { copy: id, put: field } = button.dataset;
+  if (field) put(field, button.value);
+  else if (id === undefined) press(button);
+  else copy(byId(id));
 });
 document.addEventListener("submit", (event) => {
   if (!event.target.dataset.swap) return;

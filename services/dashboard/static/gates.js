@@ -1,7 +1,8 @@
 // Paints the heat maps of gates from bytes; a click on a row asks for its unit.
-import "./actions.js";
+import { put } from "./actions.js";
+import { byId } from "./live.js";
 
-const form = document.getElementById("inspect");
+const form = byId("inspect");
 const hex = (colours) => colours.split(" ").map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
 const PALETTES = {
   gate: hex("#440154 #3b528b #21918c #5ec962 #fde725"), // viridis
@@ -37,17 +38,12 @@ function paintAll() {
   document.documentElement.dataset.traced = "";
 }
 
-function choose(name, value) {
-  document.getElementById(name).value = value;
-  form.requestSubmit();
-}
-
 form?.addEventListener("swapped", paintAll);
 form?.addEventListener("change", ({ target }) => "again" in target.dataset && form.requestSubmit());
 form?.addEventListener("click", ({ target, offsetY }) => {
-  for (const name of ["unit", "step"]) if (target.dataset[name]) choose(name, target.dataset[name]);
+  for (const name of ["unit", "step"]) if (target.dataset[name]) put(name, target.dataset[name]);
   if (!target.dataset.bytes) return;
   const row = Math.min(target.dataset.units - 1, Math.floor((offsetY / target.clientHeight) * target.dataset.units));
-  choose("unit", target.dataset.order.split(",")[row]);
+  put("unit", target.dataset.order.split(",")[row]);
 });
 if (form?.elements.text.value) form.requestSubmit();

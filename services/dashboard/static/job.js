@@ -1,8 +1,7 @@
 // The page of one job: header, cards and, by tab, log lines, checkpoints or attempts.
 import { act, cancelJobs } from "./actions.js";
-import { clock, fill, fillRows, poll } from "./live.js";
+import { byId, clock, fill, fillRows, poll } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 const root = byId("job");
 const base = `/ui/jobs/${root.dataset.id}`;
 const lines = byId("log-lines");
@@ -66,12 +65,9 @@ function append(events) {
 function line(event) {
   const item = document.createElement("li");
   item.dataset.key = event.number;
-  const time = document.createElement("time");
-  time.dateTime = event.time;
-  time.textContent = clock(event.time);
-  const kind = document.createElement("span");
-  kind.className = "kind";
-  kind.textContent = event.type;
+  const made = (tag, fields) => Object.assign(document.createElement(tag), fields);
+  const time = made("time", { dateTime: event.time, textContent: clock(event.time) });
+  const kind = made("span", { className: "kind", textContent: event.type });
   item.append(time, " ", kind, " ", event.text);
   return item;
 }

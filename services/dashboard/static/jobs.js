@@ -1,8 +1,7 @@
 // The Jobs page: its rows kept fresh, filters that apply themselves, cancellation of several.
 import { cancelJobs } from "./actions.js";
-import { fillRows, poll } from "./live.js";
+import { byId, fillRows, poll } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 const table = byId("jobs");
 const filters = byId("filters");
 const isNarrow = () => [...new FormData(filters).values()].some((value) => value.trim());
@@ -63,8 +62,8 @@ function apply() {
 
 let typing = 0;
 filters.addEventListener("change", apply);
-filters.addEventListener("input", (event) => {
-  if (event.target.type !== "search") return;
+filters.addEventListener("input", ({ target }) => {
+  if (target.type !== "search") return;
   clearTimeout(typing);
   typing = setTimeout(apply, 250);
 });

@@ -1,5 +1,7 @@
 // Keeps a page fresh: asks while the tab is visible, says whether what is shown is true, and puts
 // fields where the template left room for them. Text stays text.
+export const byId = (id) => document.getElementById(id);
+
 const EVERY_MS = 2000;
 const LONGEST_MS = 15000;
 const WORDS = { live: "live", paused: "paused", away: "reconnecting…" };
@@ -10,13 +12,13 @@ let skew_ms = 0; // clock of the server minus clock of the browser
 const serverNow = () => Date.now() + skew_ms;
 
 function say(state) {
-  const connection = document.getElementById("connection");
+  const connection = byId("connection");
   if (connection.dataset.state === state) return;
   connection.dataset.state = state;
-  document.getElementById("connection-word").textContent = WORDS[state];
+  byId("connection-word").textContent = WORDS[state];
   const isAway = state === "away";
-  document.getElementById("banner").hidden = !isAway;
-  document.getElementById("banner-word").textContent = isAway ? AWAY : "";
+  byId("banner").hidden = !isAway;
+  byId("banner-word").textContent = isAway ? AWAY : "";
   for (const control of document.querySelectorAll("[data-needs-server]")) {
     control.toggleAttribute("data-offline", isAway);
     control.disabled = isAway || control.dataset.disabled === "true";
@@ -26,7 +28,7 @@ function say(state) {
 function note(answer) {
   const date = Date.parse(answer.headers.get("date") ?? "");
   if (!Number.isNaN(date)) skew_ms = date - Date.now();
-  document.getElementById("last-update").dateTime = new Date(serverNow()).toISOString();
+  byId("last-update").dateTime = new Date(serverNow()).toISOString();
 }
 
 // Poll `url()` and hand each new answer to `show`; returns a function that polls at once.
@@ -128,15 +130,10 @@ export function fillRows(parent, template, views, key, selector = "[data-key]") 
     known.delete(id);
     fill(row, view);
     const next = before ? before.nextElementSibling : parent.querySelector(selector);
-    if (row !== next) before ? before.after(row) : place(parent, row, next);
+    if (row !== next) parent.insertBefore(row, next);
     before = row;
   }
   for (const gone of known.values()) gone.remove();
-}
-
-function place(parent, row, first) {
-  if (first) first.before(row);
-  else parent.append(row);
 }
 
 function make(template, view, id) {

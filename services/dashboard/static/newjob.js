@@ -1,9 +1,9 @@
 // The form for a new job: shows what fits the choice, and tries every change by a dry run.
 import { send, swap } from "./actions.js";
 import { clearFaults, collect, seedsOf, showFaults } from "./fields.js";
+import { byId } from "./live.js";
 import { whenUploaded } from "./upload.js";
 
-const byId = (id) => document.getElementById(id);
 const form = byId("job-form");
 const general = byId("form-fault");
 let timer = 0;
@@ -71,7 +71,7 @@ form.addEventListener("submit", submit);
 byId("from").addEventListener("change", ({ target }) => target.form.submit());
 byId("open-upload").addEventListener("click", () => byId("upload-dialog").showModal());
 whenUploaded(({ name, mappings }) => {
-  const option = Object.assign(document.createElement("option"), { value: name, textContent: name, selected: true });
+  const option = new Option(name, name, true, true);
   option.dataset.mapping = mappings[0];
   byId("dataset").prepend(option);
   byId("upload-dialog").close();

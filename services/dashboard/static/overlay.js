@@ -1,10 +1,9 @@
 // Curves of several jobs or arms in one chart; dashes repeat what colours say.
-import { LineChart, element } from "./chart.js";
+import { LineChart } from "./chart.js";
 import { address, chosen, keep, wireControls } from "./scale.js";
-import { poll } from "./live.js";
+import { byId, poll } from "./live.js";
 import "./actions.js";
 
-const byId = (id) => document.getElementById(id);
 const host = byId("overlay");
 let view = null;
 let chart = null;
@@ -23,7 +22,7 @@ function show(answer) {
   view = answer;
   const names = view.metrics.length ? view.metrics : [view.metric];
   if (names.join() !== [...byId("metric").options].map(({ value }) => value).join()) {
-    byId("metric").replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
+    byId("metric").replaceChildren(...names.map((name) => new Option(name, name)));
   }
   byId("metric").value = view.metric;
   draw();

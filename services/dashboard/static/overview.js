@@ -1,12 +1,12 @@
 // The curves of a job: which charts, which axis, how smooth; state in the address; points kept.
 import { LineChart, element } from "./chart.js";
 import { address, chosen, keep, wireControls } from "./scale.js";
+import { byId } from "./live.js";
 import { start } from "./job.js";
 
 const MAX_CHARTS = 4;
 const MAX_POINTS = 2000; // of a curve; past that it comes anew, thinned out by the service
 
-const byId = (id) => document.getElementById(id);
 let picked = (address.get("charts") ?? "").split(",").filter(Boolean).slice(0, MAX_CHARTS);
 let isChosen = picked.length > 0; // else the service shows what matters, as it comes in
 const charts = new Map();

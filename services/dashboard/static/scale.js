@@ -1,5 +1,5 @@
 // The scales of charts: ticks, smoothing, words, and the controls that choose. Knows no canvas.
-import { clock } from "./live.js";
+import { byId, clock } from "./live.js";
 
 export function format(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "—";
@@ -114,7 +114,6 @@ function gapNote({ name, values, steps }, { isGap, words }) {
 
 // Controls: the x axis, the scale of y and the smoothing, kept in the address.
 
-const byId = (id) => document.getElementById(id);
 export const address = new URLSearchParams(location.search);
 const AXES = {
   step: { xLabel: "step", isWhole: true, column: "step", sayX: (x) => (x >= 1e6 ? format(x) : Math.round(x).toLocaleString()) },

@@ -1,11 +1,12 @@
 // Uploads a file, dropped or chosen (the browser does both), with its progress, and every fault by line and field.
-import { AWAY } from "./actions.js";
+import { AWAY, send } from "./actions.js";
+import { byId } from "./live.js";
 import { clearFaults, collect, showFaults } from "./fields.js";
 
-const byId = (id) => document.getElementById(id);
 const form = byId("upload");
 const HEAD_BYTES = 65536;
 let done = ({ id }) => location.assign(`/datasets/${id}`);
+let guessed = null; // the file whose columns were guessed
 
 export const whenUploaded = (act) => (done = act);
 
@@ -15,18 +16,33 @@ async function chosen() {
   if (!byId("name").value) byId("name").value = file.name.replace(/\.[^.]*$/, "").replace(/[^\w .-]+/g, "-").slice(0, 128);
   const isCsv = /\.(csv|tsv)$/i.test(file.name) || byId("format").value === "csv";
   byId("columns").hidden = !isCsv;
-  if (!isCsv) return;
-  const [line] = (await file.slice(0, HEAD_BYTES).text()).replace(/^\ufeff/, "").split(/\r?\n/, 1);
-  const names = line.split(/[,;\t]/).map((name) => name.trim().replace(/^"(.*)"$/, "$1"));
-  byId("header").textContent = names.join(", ");
-  byId("names").replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
+  if (!isCsv || file === guessed) return;
+  guessed = file;
+  for (const control of byId("columns").querySelectorAll("input")) control.value = "";
+  const body = new FormData();
+  body.append("head", file.slice(0, HEAD_BYTES));
+  const { json } = await send("/ui/datasets/columns", { body });
+  if (json && file === guessed) propose(json);
 }
+
+// What a person has filled in meanwhile stays.
+function propose({ names, kind, fields }) {
+  byId("header").textContent = names.join(", ");
+  byId("names").replaceChildren(...names.map((name) => new Option("", name)));
+  if (!byId("csv-input").value) byId("csv-kind").value = kind;
+  for (const [name, value] of Object.entries(fields)) form.elements[name].value ||= value;
+  fitKind();
+}
+
+const fitKind = () => (byId("series").hidden = byId("csv-kind").value !== "window");
 
 function bodyOf({ name, format, options = {} }) {
   const columns = byId("csv-input").value;
-  if (columns && !byId("columns").hidden) {
-    const kind = options.window ? "input_columns" : byId("csv-kind").value;
-    options[kind] = kind === "input_column" ? columns : columns.split(",").map((each) => each.trim());
+  if (!byId("columns").hidden) {
+    const kind = byId("csv-kind").value;
+    if (kind === "window") options.window ??= "";
+    if (columns && kind === "input_column") options.input_column = columns;
+    else if (columns) options.input_columns = columns.split(",").map((each) => each.trim());
   }
   const body = new FormData();
   const file = byId("file").files[0];
@@ -68,14 +84,13 @@ function refuse(error) {
   const title = byId("faults-title");
   const first = inFile.length ? null : showFaults(form, error, title);
   if (inFile.length) title.textContent = `Faults in the file: ${inFile.length}. Nothing was stored.`;
-  const cell = (textContent) => Object.assign(document.createElement("td"), { textContent });
-  const rows = inFile.map(({ where, field, message }) => {
-    const row = document.createElement("tr");
-    row.append(cell(where), cell(field ?? "—"), cell(message));
-    return row;
-  });
-  byId("faults").querySelector("tbody").replaceChildren(...rows);
-  byId("faults").querySelector(".scroll").hidden = !rows.length;
+  const table = byId("faults").querySelector("tbody");
+  table.replaceChildren();
+  for (const { where, field, message } of inFile) {
+    const row = table.insertRow();
+    for (const text of [where, field ?? "—", message]) row.insertCell().textContent = text;
+  }
+  byId("faults").querySelector(".scroll").hidden = !inFile.length;
   byId("faults").hidden = title.textContent === "";
   title.hidden = byId("faults").hidden;
   (first ?? byId("faults")).focus();
@@ -84,6 +99,7 @@ function refuse(error) {
 function wireUpload() {
   byId("file").addEventListener("change", chosen);
   byId("format").addEventListener("change", chosen);
+  byId("csv-kind").addEventListener("change", fitKind);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearFaults(form);

@@ -104,3 +104,25 @@ KINDS: dict[
     "text": _text,
     "tokens": _text,
 }
+
+
+def steps_read(part: Mapping[str, Any], value: Any) -> int:
+    """Steps of an input; one where it has no time axis."""
+    if part["kind"] in ("category", "vector"):
+        return 1
+    is_words = isinstance(value, str) and part.get("tokens") == "word"
+    return len(value.split() if is_words else value)
+
+
+def steps_written(encoding: Mapping[str, Any], output: Mapping[str, Any]) -> int:
+    """Steps that a model made up: symbols of a text, values of a series."""
+    if "text" not in output:
+        return len(output.get("tokens") or output.get("values") or ())
+    tokens = encoding["target"].get("tokens") or encoding["input"].get("tokens")
+    return len(output["text"].split() if tokens == "word" else output["text"])
+
+
+def took_words(ms: float, steps: int) -> str:
+    """How long an answer took, also by step where there are several."""
+    whole = f"{ms:.0f} ms"
+    return f"{whole} for {steps:,} steps, {ms / steps:.2g} ms each" if steps > 1 else whole

@@ -122,6 +122,8 @@ class DatasetPage:
     """Each symbol made visible, and what is known of it."""
     more_symbols: int
     features: list[tuple[str, str, str]]
+    has_leaks: bool
+    """Whether splits share items."""
     """Name, mean and spread."""
     warnings: list[str]
 
@@ -138,6 +140,7 @@ def dataset_page(row: DatasetRow) -> DatasetPage:
         histogram=_histogram(statistics),
         vocabulary=symbols[:MAX_SYMBOLS],
         more_symbols=max(0, len(symbols) - MAX_SYMBOLS),
+        has_leaks=any((statistics.get("duplicates") or {}).get("across", {}).values()),
         features=list(_features(row)),
         warnings=[str(each) for each in getattr(row, "warnings", None) or ()],
     )

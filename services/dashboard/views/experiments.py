@@ -218,4 +218,6 @@ def _said(value: Any) -> str:
     if not isinstance(value, dict):
         return value if isinstance(value, str) else json.dumps(value)
     options = ", ".join(f"{key}={_said(each)}" for key, each in value.items() if key != "type")
-    return f"{value['type']}({options})" if "type" in value else json.dumps(value)
+    if "type" not in value:
+        return json.dumps(value)
+    return f"{value['type']}({options})" if options else str(value["type"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from services.dashboard.views import words
 from services.dashboard.views.rows import RowView, best_words, is_lost, row_view, took
 from shared.config import get_settings
+from shared.db.checkpoints import CheckpointStore
 from shared.db.jobs import JobStore
 from shared.db.leases import FAULTY
 from shared.db.queue import QueueStore
@@ -23,7 +25,7 @@ ADVICE: dict[str, str] = {
     ErrorClass.RESOURCE: "Ask for less (batch size, hidden size, layers, sequence length), "
     "or give the worker more.",
     ErrorClass.INFRA: "Look at the worker's log; when the cause is mended, press Retry: the job goes "
-    "on from its last checkpoint.",
+    "on from its last checkpoint, or from the start where it has none yet.",
 }
 """What to do next, by whose fault it was."""
 TITLES: dict[str, str] = {
@@ -89,6 +91,7 @@ class JobPageView(RowView):
     best: dict[str, Any] | None
     best_text: str | None
     model: str | None
+    model_href: str | None
     latest: list[Value]
     has_latest: bool
     attempts: list[AttemptView]
@@ -100,6 +103,8 @@ class JobPageView(RowView):
     can_pause: bool
     can_resume: bool
     can_retry: bool
+    again: str
+    """From where it is trained again by Retry: an epoch, or the start."""
 
 
 def job_page_view(db: Session, job: JobRow) -> JobPageView:
@@ -119,6 +124,7 @@ def job_page_view(db: Session, job: JobRow) -> JobPageView:
         best=job.best,
         best_text=best_words(job.best) if job.best else None,
         model=f"{job.model_name}, version {job.model_version}" if job.model_version else None,
+        model_href=_model_href(job),
         latest=list(_latest(job)),
         has_latest=bool(job.latest),
         attempts=[_attempt(attempt) for attempt in reversed(attempts)],
@@ -130,7 +136,19 @@ def job_page_view(db: Session, job: JobRow) -> JobPageView:
         can_pause=job.status in MOVES[Verb.PAUSE],
         can_resume=job.status in MOVES[Verb.RESUME],
         can_retry=job.status in MOVES[Verb.RETRY],
+        again=_again(db, job) if job.status in MOVES[Verb.RETRY] else "",
     )
+
+
+def _model_href(job: JobRow) -> str | None:
+    if not job.model_name or not job.model_version:
+        return None
+    return f"/models/{quote(job.model_name, safe='')}?version={job.model_version}"
+
+
+def _again(db: Session, job: JobRow) -> str:
+    last = CheckpointStore(db).latest(job.id)
+    return f"from epoch {last.epoch}" if last else "from the start"
 
 
 def _step(job: JobRow) -> str:

@@ -11,6 +11,7 @@ from services.dashboard.views import words
 from services.dashboard.views.curves import rank
 from services.dashboard.views.snippets import Snippet
 from shared.config import get_settings
+from shared.db.tables import DatasetRow
 
 SPLITS = ("test", "val", "train")
 
@@ -38,6 +39,22 @@ class ModelLine:
     name: str
     newest: VersionLine
     num_versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    id: str
+    name: str
+    columns: str
+    """From which to which, where it was a table whose columns were named."""
+
+
+def learnt_from(row: DatasetRow) -> Learnt:
+    options = row.options
+    inputs = options.get("input_columns") or filter(None, [options.get("input_column")])
+    said = ", ".join(inputs)
+    target = options.get("target_column") or "next step"
+    return Learnt(row.id, row.name, f"{said} → {target}" if said else "")
 
 
 def model_line(view: Any) -> ModelLine:

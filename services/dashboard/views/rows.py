@@ -106,7 +106,7 @@ def eta(job: JobRow, standing: Standing | None, now: datetime) -> str:
     if job.status != JobStatus.RUNNING or is_lost(job, now):
         return words.NONE
     left_s = job.progress["eta_s"]
-    return "estimating" if left_s is None else f"~{words.duration(left_s)}"
+    return "estimating" if left_s is None else words.about(left_s)
 
 
 def _place(standing: Standing) -> str:

@@ -113,7 +113,7 @@ def _rows(file: BinaryIO) -> Iterator[tuple[str, list[str]]]:
     file.seek(0)
     lines = (decode(line, number) for number, line in lines_of(file))
     first = next(lines, "")
-    reader = csv.reader(_chain(first, lines), delimiter=_delimiter(first), strict=True)
+    reader = csv.reader(_chain(first, lines), delimiter=delimiter_of(first), strict=True)
     row_number = 0
     try:
         for cells in reader:
@@ -130,7 +130,7 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
     return max(_DELIMITERS, key=header.count)  # the comma when none occurs
 
 
@@ -147,7 +147,9 @@ def cell_number(cell: str) -> float:
 
 def _why_no_number(text: str, value: float) -> str:
     if not text:
-        return "no value: every cell of this column needs a number"
+        return (
+            "no value: every cell of this column needs a number; fill it in, or leave the row out"
+        )
     if not _NUMBER.fullmatch(text):
         return f"expected a number, got {text!r}"
     if math.isinf(value) or math.isnan(value):

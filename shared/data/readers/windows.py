@@ -154,12 +154,13 @@ def _load(sheet: Sheet, plan: _Plan) -> _Rows:
     """Every row's numbers, label and group; raises InvalidDataset."""
     names = plan.inputs + ((plan.target,) if plan.target and not plan.labelled else ())
     columns = [sheet.header.index(name) for name in names]
+    distinct = dict.fromkeys(columns)  # a target may be an input too
     rows, faults = _Rows(), Faults()
     wanted = ((plan.target if plan.labelled else None, rows.labels), (plan.group, rows.groups))
     named = [(n, sheet.header.index(n), found) for n, found in wanted if n is not None]
     for where, cells in sheet.rows():
-        numbers = [_number(cells[c], where, sheet.header[c], faults) for c in columns]
-        rows.numbers.append(np.array([numbers]))
+        read = {c: _number(cells[c], where, sheet.header[c], faults) for c in distinct}
+        rows.numbers.append(np.array([[read[c] for c in columns]]))
         for name, column, found in named:
             found.append(rows.number(cells[column].strip()))
             if not cells[column].strip():

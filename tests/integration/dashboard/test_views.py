@@ -10,7 +10,9 @@ from fastapi.testclient import TestClient
 
 from services.client.commands.spec import spec_of
 from services.dashboard.views import datasets, gates, network, raw, snippets, words
+from services.dashboard.views.columns import columns_view
 from services.dashboard.views.curves import first_charts, group
+from services.dashboard.views.unknown import unknown_view
 from shared.db.tables import DatasetRow
 from shared.jobs.errors import InvalidSpec
 from shared.jobs.spec import JobSpec
@@ -288,3 +290,49 @@ def test_gates_come_as_one_byte_a_value_with_the_chosen_unit_in_view() -> None:
     assert [each.symbol for each in view.strip] == list("abcd")
     assert view.half_life == "1.5 steps (median of all units: 2.1 steps)"
     assert 3 not in [unit for unit, _ in view.alike]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "filled"),
+    [
+        (
+            "at;a;b\n2026-01-01 00:00;1;2\n2026-01-01 01:00;;1\n",
+            "window",
+            {"options.input_column": "a, b", "options.window": "2"},
+        ),
+        (
+            'id,says,is\n1,"so, so long",up\n2,"b",down\n3,"',
+            "input_column",
+            {"options.input_column": "says", "options.target_column": "is"},
+        ),
+        (
+            "w\th\tkind\n1\t2\tx\n3\t1\ty\n",
+            "input_columns",
+            {"options.input_column": "w, h", "options.target_column": "kind"},
+        ),
+        ("", "input_columns", {}),
+    ],
+)
+def test_the_columns_of_a_csv_are_guessed_from_its_first_rows(
+    head: str, kind: str, filled: dict[str, str]
+) -> None:
+    view = columns_view(head)
+
+    assert view.kind == kind
+    assert {name: value for name, value in view.fields.items() if value} == filled
+
+
+def test_unknown_symbols_are_named_with_what_is_nearest() -> None:
+    part = {"kind": "tokens", "tokens": "char", "symbols": ["<unk>", "u", "b", "E", " "]}
+    words = {"kind": "tokens", "tokens": "word", "symbols": ["<unk>", "good", "bad"]}
+
+    found = unknown_view(part, "ü Be7ü")
+
+    assert found is not None
+    assert (found.symbols, found.replaced) == (["ü", "B", "e", "7"], "u bEu")
+    assert (found.vocabulary, found.size) == (["u", "b", "E", "␣"], 4)
+    assert unknown_view(part, "b E") is None
+    assert unknown_view({"kind": "numeric"}, ()) is None
+    not_one_known = unknown_view(words, ["Good", "or", "bad"])
+    assert not_one_known is not None
+    assert not_one_known.replaced == "good bad"

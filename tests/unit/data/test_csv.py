@@ -161,6 +161,14 @@ BAD_FILES: list[tuple[str, str, dict[str, Any], str, str | None, str]] = [
     ("a huge number", "a\n1\n1e39\n3\n", {"window": 1}, "row 2 (line 3)", "a", "too large"),
     ("no value", "a,b\n1,1\n,2\n3,3\n", {"window": 1}, "row 2 (line 3)", "a", "no value"),
     (
+        "no value of input and target",
+        "a,b\n1,1\n,2\n3,3\n4,4\n",
+        {"window": 1, "target_column": "a"},
+        "row 2 (line 3)",
+        "a",
+        "leave the row out",
+    ),
+    (
         "no number",
         "a,b\n1,1\nx,2\n3,3\n",
         {"window": 1, "input_columns": ["a"]},
