@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Lane(Generic[Item, Result]):
+class _Lane(Generic[Item, Result]):
     """What waits under one key, and how many batches of it are worked on."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Batcher(Generic[Key, Item, Result]):
         self.work, self.cost, self.executor = work, cost, executor
         self.max_waiting, self.max_cost, self.at_once = max_waiting, max_cost, at_once
         self.num_waiting = 0
-        self._lanes: dict[Key, Lane[Item, Result]] = {}
+        self._lanes: dict[Key, _Lane[Item, Result]] = {}
         self._runners: set[asyncio.Task[None]] = set()
 
     async def submit(self, key: Key, item: Item) -> Result:
@@ -55,7 +55,7 @@ class Batcher(Generic[Key, Item, Result]):
         if self.num_waiting >= self.max_waiting:
             raise Busy(f"{self.num_waiting} requests wait already; try again shortly.")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        lane = self._lanes.setdefault(key, Lane())
+        lane = self._lanes.setdefault(key, _Lane())
         lane.waiting.append((item, future))
         if lane.num_running < self.at_once:
             lane.num_running += 1
@@ -68,7 +68,7 @@ class Batcher(Generic[Key, Item, Result]):
         finally:
             self.num_waiting -= 1
 
-    async def _run(self, key: Key, lane: Lane[Item, Result]) -> None:
+    async def _run(self, key: Key, lane: _Lane[Item, Result]) -> None:
         loop = asyncio.get_running_loop()
         while batch := self._next(lane.waiting):
             items, futures = zip(*batch, strict=True)

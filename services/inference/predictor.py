@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 CORES = max(1, num_cores() // torch.get_num_threads())
 """Forward passes at once; more would only wait for one another."""
 SHARE = 16
-"""Rows from which on a batch is read by several cores, so many or more by each."""
+"""A batch is read by several cores where each has so many rows or more."""
 _running = threading.Semaphore(CORES)
 _shares = ThreadPoolExecutor(CORES, thread_name_prefix="share")
 
