@@ -47,8 +47,10 @@ from shared.db.engine import reset_engine, transaction
 from shared.db.migrate import upgrade
 from shared.db.models import ModelStore
 from shared.nn.checkpoint import Checkpoint, pack, weights_sha256
+from shared.nn.kernels.spare import second_core
 from shared.nn.network import Network
 from shared.nn.spec import Mapping, NetworkSpec, Shape
+from shared.nn.steps.cells import lay_out
 from shared.nn.steps.network import Stepper
 
 STEPS, FEATURES, LABELS = 100, 32, 10
@@ -118,21 +120,22 @@ def compared(
 
 
 def measure_network(budget_s: float) -> Iterator[Row]:
-    from services.inference.predictor import run
-    from services.inference.registry import Loaded
-
-    network = big()
+    network, ours = big(), big()
+    lay_out(ours)
     x_TF = np.random.default_rng(0).normal(size=(STEPS, FEATURES)).astype(np.float32)
-    loaded = Loaded("", "net", 1, "", network, encoding(), 0)
     x, lengths = torch.from_numpy(x_TF[None]), torch.tensor([STEPS])
 
     def bare() -> object:
         with torch.inference_mode():
             return network(x, lengths)
 
+    def as_served() -> object:
+        with torch.inference_mode(), second_core(True):
+            return ours(x, lengths)
+
     session = onnx_session(network)
     works: dict[str, Callable[[], object] | None] = {
-        "ours": lambda: run(loaded, [x_TF]),
+        "ours": as_served,
         "torch.inference_mode": bare,
         "onnxruntime": session and (lambda: session.sequence(x_TF)),
     }

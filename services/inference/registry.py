@@ -20,6 +20,7 @@ from shared.nn.checkpoint import unpack_network
 from shared.nn.checks import check
 from shared.nn.mappings import AnyNetwork
 from shared.nn.network import Network
+from shared.nn.steps.cells import lay_out
 from shared.nn.steps.network import CannotStep, Stepper
 
 Key = tuple[str, str, int, str]
@@ -45,8 +46,8 @@ class Loaded:
 
     @property
     def held_bytes(self) -> int:
-        """What it may take of memory: a network that is stepped has its weights in another order too."""
-        return self.num_bytes * 2 if isinstance(self.network, Network) else self.num_bytes
+        """What it may take of memory: weights lie in the order of compiled loops, too."""
+        return self.num_bytes * 2
 
     @cached_property
     def stepper(self) -> Stepper:
@@ -168,6 +169,7 @@ def load(row: ModelVersionRow) -> Loaded:
     network.requires_grad_(False)
     if row.checks.get("status") == PENDING:
         complete_checks(row, network)
+    lay_out(network)
     encoding = Encoding.model_validate(row.encoding)
     return Loaded(
         owner=row.owner,
