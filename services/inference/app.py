@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 
 from services.http.auth import require_key
+from services.http.direct import include_direct
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
@@ -25,6 +26,7 @@ from services.inference.registry import Registry
 from services.inference.router import router
 from services.inference.sessions.engine import Sessions
 from services.inference.sessions.router import router as sessions
+from services.inference.sessions.router import steps
 from services.inference.sessions.store import SessionStore
 from services.inference.traces import router as traces
 from shared.config import get_settings
@@ -62,12 +64,14 @@ def create_app() -> FastAPI:
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
     app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)
-    for each in (router, generation, traces, sessions, exports):
+    for each in (router, generation, traces, steps, sessions, exports):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     sequences = Sequences(app.state.sessions)
     app.state.protocol = Protocol(registry, app.state.predictions, sequences)
-    app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
+    for each in (oip.infers, oip.router):
+        app.include_router(each, dependencies=[Depends(require_key)], responses=ERRORS)
     app.include_router(oip.health)
+    include_direct(app, router, steps, oip.infers)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app
