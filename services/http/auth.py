@@ -61,7 +61,9 @@ class KeyMiddleware:
     async def _admitted(self, scope: Scope) -> ASGIApp:
         """The application, or what a caller without the right key is answered."""
         try:
-            caller = self._at_once(scope) or await run_in_threadpool(self._counted, scope)
+            caller = self._at_once(scope)
+            if caller is None:
+                caller = await run_in_threadpool(self._counted, scope)
         except TooOften as fault:
             headers = {"Retry-After": str(fault.retry_after_s)}
             return refusal(429, "too_many_requests", str(fault), headers=headers)

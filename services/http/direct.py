@@ -86,14 +86,16 @@ def include_direct(app: FastAPI, *routers: APIRouter) -> None:
 
 def _endpoint(route: APIRoute) -> _Endpoint:
     takes = route.dependant
-    bodies = [(field.name, field.field_info.annotation) for field in takes.body_params]
+    bodies: list[tuple[str, Any]] = [
+        (field.name, field.field_info.annotation) for field in takes.body_params
+    ]
     is_simple = not (takes.dependencies or takes.query_params or takes.cookie_params)
     has_strings = all(field.field_info.annotation is str for field in takes.path_params)
     is_optional = not any(field.field_info.is_required() for field in takes.header_params)
     request = takes.request_param_name
     if not (is_simple and has_strings and is_optional and request and len(bodies) <= 1):
         raise NotDirect(f"{route.path} takes what only the framework can resolve")
-    [method] = route.methods
+    [method] = route.methods or ()
     return _Endpoint(
         route=route,
         path=route.path_regex,

@@ -69,9 +69,7 @@ class Keyring:
 
     def _has_looked(self) -> bool:
         """Whether the last look at the database still holds."""
-        return (
-            self._looked_at is not None and time.monotonic() - self._looked_at < REMEMBERED_S
-        )
+        return self._looked_at is not None and time.monotonic() - self._looked_at < REMEMBERED_S
 
     def remembered(self, scheme: str, secret: str) -> Caller | None:
         """Who holds this secret, from memory alone; None where the database has to be asked."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from services.http.auth import require_key
 from services.http.direct import include_direct
@@ -33,6 +34,9 @@ from shared.config import get_settings
 from shared.nn.kernels.ready import warm_up
 from shared.scopes import Scope
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Of the framework, which looks for its receivers at each request; /metrics has counts and times."""
+
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -57,6 +61,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry

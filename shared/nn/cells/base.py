@@ -50,8 +50,8 @@ class Recur(Protocol):
 class Loop(Protocol):
     """A cell's weights as compiled loops read them, which must not change any more."""
 
-    def __call__(self, x_BI: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The state after one more input, each array (B, H)."""
+    def __call__(self, x_BI: Array, state: tuple[Array, ...], after: tuple[Array, ...]) -> None:
+        """Write the state after one more input, each array (B, H), its rows side by side."""
 
     def sequence(self, x_TI: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         """h_TH of one sequence, and the state after it, each array (H)."""

@@ -6,24 +6,22 @@ weights after row: no library does better there. A part's weights lie together, 
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numba import carray
-from numba.core.ccallback import CFunc
+from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from shared.nn.kernels.compiled import add_product, compiled, gemm_address, sigmoid, tanh
 from shared.nn.kernels.spare import has_second_core
 from shared.nn.kernels.together import (
     LINE,
+    Second,
     floats_at,
-    for_second,
     ints_at,
     new_counts,
-    second,
+    sleep_until_posted,
     tell,
     wait_for,
 )
@@ -72,7 +70,16 @@ def _lstm(z: Any, p: Any, old: Any, new: Any, shown: Any) -> None:
 
 @compiled
 def lstm_step(
-    x: Any, h: Any, c: Any, for_x: Any, for_h: Any, bias: Any, p: Any, z: Any, h_out: Any, c_out: Any
+    x: Any,
+    h: Any,
+    c: Any,
+    for_x: Any,
+    for_h: Any,
+    bias: Any,
+    p: Any,
+    z: Any,
+    h_out: Any,
+    c_out: Any,
 ) -> None:
     """`for_x` (P, I, N), `for_h` (P, H, N), bias (P, N), peepholes p (P, 2 or 3, U); z (N) is room."""
     size = p.shape[2]
@@ -177,39 +184,50 @@ def _gru_walk(
         tell(counts, first, last, t + 1)
 
 
-def _lstm_for_second(address: int) -> None:
-    a = carray(ints_at(address), (19,))
-    t, i, p, h, n, u = a[3], a[4], a[5], a[6], a[7], a[8]
-    size = h // p
+@compiled
+def _lstm_order(order: Any) -> None:
+    """`_lstm_walk` by numbers: see `_walk`."""
+    t, i, p, h, n, peepholes = order[4], order[5], order[6], order[7], order[8], order[9]
+    a = order[10:]
     _lstm_walk(
-        a[0], a[1], a[2], carray(ints_at(a[9]), (p * LINE,)), carray(floats_at(a[10]), (t, i)),
-        carray(floats_at(a[11]), (p, i, n)), carray(floats_at(a[12]), (p, h, n)),
-        carray(floats_at(a[13]), (p, n)), carray(floats_at(a[14]), (p, u, size)),
-        carray(floats_at(a[15]), (p, t, n)), carray(floats_at(a[16]), (h,)),
-        carray(floats_at(a[17]), (2, h)), carray(floats_at(a[18]), (t, h)),
+        order[1], order[2], order[3], carray(ints_at(a[0]), (p * LINE,)),
+        carray(floats_at(a[1]), (t, i)), carray(floats_at(a[2]), (p, i, n)),
+        carray(floats_at(a[3]), (p, h, n)), carray(floats_at(a[4]), (p, n)),
+        carray(floats_at(a[5]), (p, peepholes, h // p)), carray(floats_at(a[6]), (p, t, n)),
+        carray(floats_at(a[7]), (h,)), carray(floats_at(a[8]), (2, h)),
+        carray(floats_at(a[9]), (t, h)),
     )  # fmt: skip
 
 
-def _gru_for_second(address: int) -> None:
-    a = carray(ints_at(address), (19,))
-    t, i, p, h, n = a[3], a[4], a[5], a[6], a[7]
+@compiled
+def _gru_order(order: Any) -> None:
+    """`_gru_walk` by numbers: see `_walk`."""
+    t, i, p, h, n = order[4], order[5], order[6], order[7], order[8]
+    a = order[10:]
     _gru_walk(
-        a[0], a[1], a[2], carray(ints_at(a[9]), (p * LINE,)), carray(floats_at(a[10]), (t, i)),
-        carray(floats_at(a[11]), (p, i, n)), carray(floats_at(a[12]), (p, h, n)),
-        carray(floats_at(a[13]), (p, n)), carray(floats_at(a[14]), (p, n)),
-        carray(floats_at(a[15]), (p, t, n)), carray(floats_at(a[16]), (p, n)),
-        carray(floats_at(a[17]), (h,)), carray(floats_at(a[18]), (t, h)),
+        order[1], order[2], order[3], carray(ints_at(a[0]), (p * LINE,)),
+        carray(floats_at(a[1]), (t, i)), carray(floats_at(a[2]), (p, i, n)),
+        carray(floats_at(a[3]), (p, h, n)), carray(floats_at(a[4]), (p, n)),
+        carray(floats_at(a[5]), (p, n)), carray(floats_at(a[6]), (p, t, n)),
+        carray(floats_at(a[7]), (p, n)), carray(floats_at(a[8]), (h,)),
+        carray(floats_at(a[9]), (t, h)),
     )  # fmt: skip
 
 
-@cache
-def _lstm_second() -> CFunc:
-    return for_second(_lstm_for_second)
+LSTM, GRU = 0, 1
 
 
-@cache
-def _gru_second() -> CFunc:
-    return for_second(_gru_for_second)
+@compiled
+def _serve(semaphore: int, order: Any) -> None:
+    while True:
+        if sleep_until_posted(semaphore) == 0:  # type: ignore[call-arg]
+            if order[0] == LSTM:
+                _lstm_order(order)
+            else:
+                _gru_order(order)
+
+
+_second = Second(_serve)
 
 
 class LstmLoop:
@@ -228,15 +246,10 @@ class LstmLoop:
         rows = peepholes.reshape(num_gates - 1, self.num_parts, -1).swapaxes(0, 1)
         self.peepholes = np.ascontiguousarray(rows)
 
-    def __call__(self, x_BI: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The state after one more input."""
-        h_BH, c_BH = (np.ascontiguousarray(each) for each in state)
-        h_out, c_out = np.empty_like(h_BH), np.empty_like(c_BH)
-        lstm_step(
-            np.ascontiguousarray(x_BI), h_BH, c_BH, self.for_x, self.for_h, self.bias,
-            self.peepholes, np.empty_like(self.bias[0]), h_out, c_out,
-        )  # fmt: skip
-        return h_out, c_out
+    def __call__(self, x_BI: Array, state: tuple[Array, ...], after: tuple[Array, ...]) -> None:
+        """Write the state after one more input; rows of all arrays lie side by side."""
+        own = (self.for_x, self.for_h, self.bias, self.peepholes)
+        lstm_step(x_BI, *state, *own, np.empty_like(self.bias[0]), *after)  # type: ignore[call-arg]
 
     def sequence(self, x_TI: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         """h_TH of one sequence, and the state (h, c) after it, each (H)."""
@@ -244,7 +257,7 @@ class LstmLoop:
         h_TH, c_2H = np.empty((len(x_TI), len(h_H)), h_H.dtype), np.stack([c_H, c_H])
         z_PTN = np.empty((self.num_parts, len(x_TI), self.bias.shape[1]), h_H.dtype)
         own = (self.for_x, self.for_h, self.bias, self.peepholes)
-        _walk(_lstm_walk, _lstm_second, x_TI, own, (z_PTN, h_H, c_2H, h_TH))
+        _walk(LSTM, x_TI, own, (z_PTN, h_H, c_2H, h_TH))
         return h_TH, (h_TH[-1], c_2H[len(x_TI) % 2])
 
 
@@ -258,15 +271,11 @@ class GruLoop:
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
 
-    def __call__(self, x_BI: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The state after one more input."""
-        h_BH = np.ascontiguousarray(state[0])
-        h_out, z_N = np.empty_like(h_BH), np.empty_like(self.bias[0])
-        gru_step(
-            np.ascontiguousarray(x_BI), h_BH, self.for_x, self.for_h, self.bias, self.bias_h,
-            z_N, np.empty_like(z_N), h_out,
-        )  # fmt: skip
-        return (h_out,)
+    def __call__(self, x_BI: Array, state: tuple[Array, ...], after: tuple[Array, ...]) -> None:
+        """Write the state after one more input; rows of all arrays lie side by side."""
+        z_N, fed_N = np.empty_like(self.bias[0]), np.empty_like(self.bias[0])
+        own = (self.for_x, self.for_h, self.bias, self.bias_h)
+        gru_step(x_BI, *state, *own, z_N, fed_N, *after)  # type: ignore[call-arg]
 
     def sequence(self, x_TI: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         """h_TH of one sequence, and the state (h,) after it, (H)."""
@@ -274,19 +283,16 @@ class GruLoop:
         h_TH = np.empty((len(x_TI), len(h_H)), h_H.dtype)
         z_PTN = np.empty((self.num_parts, len(x_TI), self.bias.shape[1]), h_H.dtype)
         own = (self.for_x, self.for_h, self.bias, self.bias_h)
-        _walk(_gru_walk, _gru_second, x_TI, own, (z_PTN, np.empty_like(self.bias), h_H, h_TH))
+        _walk(GRU, x_TI, own, (z_PTN, np.empty_like(self.bias), h_H, h_TH))
         return h_TH, (h_TH[-1],)
 
 
-def _walk(
-    walk: Callable[..., None],
-    for_second: Callable[[], CFunc],
-    x_TI: Array,
-    own: tuple[Array, ...],
-    rooms: tuple[Array, ...],
-) -> None:
+WALKS: tuple[Callable[..., None], ...] = (_lstm_walk, _gru_walk)
+
+
+def _walk(kind: int, x_TI: Array, own: tuple[Array, ...], rooms: tuple[Array, ...]) -> None:
     """All parts of a sequence: half of them by the second thread, where a core is to spare and it pays."""
-    for_h_PHN = own[1]
+    for_h_PHN, walk = own[1], WALKS[kind]
     num_parts, num_steps = len(for_h_PHN), len(x_TI)
     counts, gemm = new_counts(num_parts), gemm_address(_TYPES[x_TI.dtype.char])
     arrays = (counts, x_TI, *own, *rooms)
@@ -294,11 +300,10 @@ def _walk(
     if not (pays and has_second_core() and x_TI.dtype == np.float32):
         walk(gemm, 0, num_parts, *arrays)
         return
-    half = num_parts // 2
-    sizes = (num_steps, x_TI.shape[1], *for_h_PHN.shape, own[-1].shape[1])
-    addresses = (array.ctypes.data for array in arrays)
-    order = np.array([gemm, half, num_parts, *sizes, *addresses], np.int64)
-    with second.at_work(for_second(), order, counts, num_steps) as is_at_work:
+    half, last = num_parts // 2, own[-1]
+    sizes = (num_steps, x_TI.shape[1], *for_h_PHN.shape, last.shape[1])
+    order = (kind, gemm, half, num_parts, *sizes, *(array.ctypes.data for array in arrays))
+    with _second.at_work(order, counts, num_steps) as is_at_work:
         walk(gemm, 0, half if is_at_work else num_parts, *arrays)
 
 
@@ -327,8 +332,6 @@ def warm() -> None:
         (LstmLoop(ones), (one, one)),
         (GruLoop({name: each[:3] for name, each in ones.items()}), (one,)),
     ):
-        loop(one, state)
+        loop(one, state, tuple(each.copy() for each in state))
         loop.sequence(one, tuple(each[0] for each in state))
-    second.warm()
-    for each in (_lstm_second, _gru_second):
-        each()
+    _second.warm()

@@ -8,16 +8,14 @@ threads before long, so that two on one core take no longer than one of them wou
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
-from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -26,7 +24,6 @@ from shared.nn.kernels.compiled import compiled, torch_library
 LINE = 16  # numbers of 8 bytes from one part's count of steps to the next: never in one cache line
 SPINS = 2000  # looks at a count, some microseconds, before the core is offered to others
 Ints = NDArray[np.int64]
-_ADDRESS = ir.IntType(64)
 
 
 @intrinsic
@@ -56,46 +53,33 @@ def _give_way(_: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        give_way = cgutils.get_or_insert_function(builder.module, kind, "sched_yield")  # type: ignore[no-untyped-call]
+        builder.call(give_way, [])
         return context.get_dummy_value()
 
     return types.void(), generate
 
 
 @intrinsic
-def _sleep_until_posted(_: Any, semaphore: Any) -> Any:
+def sleep_until_posted(_: Any, semaphore: Any) -> Any:
     """0, or another number where a signal came first."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
         kind = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
-        wait = cgutils.get_or_insert_function(builder.module, kind, "sem_wait")
+        wait = cgutils.get_or_insert_function(builder.module, kind, "sem_wait")  # type: ignore[no-untyped-call]
         return builder.call(wait, [pointer])
 
     return types.int32(types.int64), generate
-
-
-@intrinsic
-def _call(_: Any, function: Any, argument: Any) -> Any:
-    """A C function of one address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_ADDRESS])
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), [arguments[1]])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), generate
 
 
 def _pointers(kind: Any) -> Any:
     @intrinsic
     def pointer(_: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.inttoptr(
-                arguments[0], context.get_value_type(signature.return_type)
-            )
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-        return types.CPointer(kind)(types.int64), generate
+        return types.CPointer(kind)(types.int64), generate  # type: ignore[no-untyped-call]
 
     return pointer
 
@@ -126,14 +110,6 @@ def new_counts(num_parts: int) -> Ints:
     return np.zeros(num_parts * LINE, np.int64)
 
 
-@compiled
-def _serve(semaphore: int, order: Any) -> None:
-    """Wait for orders for ever: a function and its argument."""
-    while True:
-        if _sleep_until_posted(semaphore) == 0:  # type: ignore[call-arg]
-            _call(order[0], order[1])  # type: ignore[call-arg]
-
-
 class Second:
     """The thread that lies ready, for one caller at a time.
 
@@ -141,16 +117,18 @@ class Second:
     the two on one core for several milliseconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, serve: Any) -> None:
+        """`serve(semaphore, order)`, compiled, sleeps until it is posted, obeys the order, and so on."""
+        self.serve = serve
         self._lock = threading.Lock()
-        self._order: Ints = np.zeros(2, np.int64)
+        self._order: Ints = np.zeros(ORDER, np.int64)
         self._semaphore = ctypes.create_string_buffer(SEMAPHORE_BYTES)
         self._thread_id = self._process_id = 0
 
     @contextmanager
-    def at_work(self, function: CFunc, arguments: Ints, counts: Ints, step: int) -> Iterator[bool]:
-        """Have it call `function` with the address of `arguments` meanwhile, to the end: until its parts,
-        the second half, have taken so many steps. False where it works for somebody else."""
+    def at_work(self, order: Sequence[int], counts: Ints, step: int) -> Iterator[bool]:
+        """Have it obey an order meanwhile, to the end: until its parts, the second half, have taken so
+        many steps. False where it works for somebody else."""
         if not self._lock.acquire(blocking=False):
             yield False
             return
@@ -158,25 +136,25 @@ class Second:
         num_threads = openmp.omp_get_max_threads()
         openmp.omp_set_num_threads(1)  # of this thread: a third one would only be in the way
         try:
-            self._begin(function.address, arguments.ctypes.data)
+            self._begin(order)
             yield True
             wait_for(counts, 0, len(counts) // LINE // 2, step)
         finally:
             openmp.omp_set_num_threads(num_threads)
             self._lock.release()
 
-    def _begin(self, function: int, argument: int) -> None:
+    def _begin(self, order: Sequence[int]) -> None:
         if self._process_id != os.getpid():  # a forked process has no threads of its parent
             self._start()
         others = os.sched_getaffinity(0) - {_libc().sched_getcpu()}
         if others:
             os.sched_setaffinity(self._thread_id, others)
-        self._order[:] = function, argument
+        self._order[: len(order)] = order
         _libc().sem_post(self._semaphore)
 
     def warm(self) -> None:
         """Compile what it waits in."""
-        _serve.compile((types.int64, types.int64[::1]))  # type: ignore[attr-defined]
+        self.serve.compile((types.int64, types.int64[::1]))
 
     def _start(self) -> None:
         self.warm()
@@ -185,21 +163,15 @@ class Second:
         thread.start()
         self._thread_id, self._process_id = thread.native_id or 0, os.getpid()
 
-
     def _work(self) -> None:
         torch_library().omp_set_num_threads(1)  # as above
-        _serve(ctypes.addressof(self._semaphore), self._order)
+        self.serve(ctypes.addressof(self._semaphore), self._order)
 
 
 SEMAPHORE_BYTES = 32  # of glibc's sem_t on a machine of 64 bits
-second = Second()
+ORDER = 32  # numbers
 
 
 @cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
-
-
-def for_second(loop: Callable[[int], None]) -> CFunc:
-    """A C function of what lies at an address; its caller keeps it."""
-    return numba.cfunc(types.void(types.int64))(loop)

@@ -73,11 +73,17 @@ class CellStep:
         self.equation = EQUATIONS[type(self.spec)]
         self.loop = cell.loop or loop_of(cell)
 
-    def __call__(self, x_BI: Array, state: State) -> State:
-        """The state after one more input."""
-        if self.loop is not None and len(x_BI) <= MAX_LOOP_ROWS:
-            return self.loop(x_BI, state)
-        return self.equation(self, self.input_share(x_BI), state)
+    def __call__(self, x_BI: Array, state: State, after: State) -> None:
+        """Write the state after one more input."""
+        if self.loop is not None and len(x_BI) == 1:
+            self.loop(x_BI, state, after)
+        elif self.loop is not None and len(x_BI) <= MAX_LOOP_ROWS:
+            rows = tuple(map(np.ascontiguousarray, state))
+            room = tuple(map(np.empty_like, rows))
+            self.loop(np.ascontiguousarray(x_BI), rows, room)
+            _copy(room, after)
+        else:
+            _copy(self.equation(self, self.input_share(x_BI), state), after)
 
     def input_share(self, x_BI: Array) -> Array:
         """What the input gives to each gate (B, G)."""
@@ -104,6 +110,11 @@ class CellStep:
         """A block (B, H) for each gate in `z_BG`."""
         size = self.hidden_size
         return [z_BG[:, start : start + size] for start in range(0, z_BG.shape[1], size)]
+
+
+def _copy(state: State, after: State) -> None:
+    for from_BH, to_BH in zip(state, after, strict=True):
+        to_BH[:] = from_BH
 
 
 def lay_out(network: nn.Module) -> None:
