@@ -58,6 +58,7 @@ CLIENTS = (1, 8, 64)
 NUM_SESSIONS, SESSION_CLIENTS = 1000, 8
 NUM_LEAVING, LEAVE_EVERY = 10_000, 100
 START_S = 120.0
+WARM_S = 5.0  # in which the service reads its compiled loops; peers get a second, and need none
 LAST_WORDS = 2000  # characters of a server that did not start
 PORT = 18_471
 Row = tuple[str, str, str]
@@ -246,6 +247,7 @@ def measure_service(budget_s: float) -> Iterator[Row]:
         with torch.inference_mode():
             return network(x, lengths)
 
+    run_load(PORT, [request], 1, WARM_S)
     for clients in CLIENTS:
         load = run_load(PORT, [request], clients, budget_s)
         beside = f"{load.num_failed} failed"
@@ -323,6 +325,7 @@ def measure_peer(name: str, health: str, budget_s: float) -> Iterator[Row]:
         save_file(big().state_dict(), Path(folder, WEIGHTS))
         command = [sys.executable, "-m", "benchmarks.peers", name, folder, str(PORT)]
         with running(command, health):
+            run_load(PORT, [request], 1, 1.0)
             for clients in CLIENTS:
                 load = run_load(PORT, [request], clients, budget_s)
                 yield f"{name}, {clients} clients", shown(load), f"{load.num_failed} failed"

@@ -93,13 +93,14 @@ def _endpoint(route: APIRoute) -> _Endpoint:
     has_strings = all(field.field_info.annotation is str for field in takes.path_params)
     is_optional = not any(field.field_info.is_required() for field in takes.header_params)
     request = takes.request_param_name
-    if not (is_simple and has_strings and is_optional and request and len(bodies) <= 1):
+    methods = list(route.methods or ())
+    fits = is_simple and has_strings and is_optional and len(bodies) <= 1 and len(methods) == 1
+    if request is None or not fits:
         raise NotDirect(f"{route.path} takes what only the framework can resolve")
-    [method] = route.methods or ()
     return _Endpoint(
         route=route,
         path=route.path_regex,
-        method=method,
+        method=methods[0],
         request=request,
         body=bodies[0] if bodies else None,
         headers=tuple(field.alias for field in takes.header_params),

@@ -9,7 +9,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -135,10 +135,14 @@ class Second:
         openmp = torch_library()
         num_threads = openmp.omp_get_max_threads()
         openmp.omp_set_num_threads(1)  # of this thread: a third one would only be in the way
+        half = len(counts) // LINE // 2
         try:
             self._begin(order)
-            yield True
-            wait_for(counts, 0, len(counts) // LINE // 2, step)
+            try:
+                yield True
+            finally:  # it has to be through before its arrays may go, whatever became of the first half
+                tell(counts, 0, half, step)
+                wait_for(counts, 0, half, step)
         finally:
             openmp.omp_set_num_threads(num_threads)
             self._lock.release()
@@ -148,7 +152,8 @@ class Second:
             self._start()
         others = os.sched_getaffinity(0) - {_libc().sched_getcpu()}
         if others:
-            os.sched_setaffinity(self._thread_id, others)
+            with suppress(OSError):  # the cores that are allowed may change at any time
+                os.sched_setaffinity(self._thread_id, others)
         self._order[: len(order)] = order
         _libc().sem_post(self._semaphore)
 
