@@ -21,9 +21,9 @@ from shared.nn.kernels.together import (
     floats_at,
     ints_at,
     new_counts,
-    sleep_until_posted,
     tell,
     wait_for,
+    wait_for_order,
 )
 
 Array = NDArray[Any]
@@ -220,11 +220,11 @@ LSTM, GRU = 0, 1
 @compiled
 def _serve(semaphore: int, order: Any) -> None:
     while True:
-        if sleep_until_posted(semaphore) == 0:  # type: ignore[call-arg]
-            if order[0] == LSTM:
-                _lstm_order(order)
-            else:
-                _gru_order(order)
+        wait_for_order(semaphore)
+        if order[0] == LSTM:
+            _lstm_order(order)
+        else:
+            _gru_order(order)
 
 
 _second = Second(_serve)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from shared.nn.kernels.compiled import compiled, torch_library
 
+TRIES = 100_000  # a third of a millisecond
 LINE = 16  # numbers of 8 bytes from one part's count of steps to the next: never in one cache line
 SPINS = 2000  # looks at a count, some microseconds, before the core is offered to others
 Ints = NDArray[np.int64]
@@ -60,17 +61,31 @@ def _give_way(_: Any) -> Any:
     return types.void(), generate
 
 
-@intrinsic
-def sleep_until_posted(_: Any, semaphore: Any) -> Any:
-    """0, or another number where a signal came first."""
+def _semaphore_call(name: str) -> Any:
+    @intrinsic
+    def call(_: Any, semaphore: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+            kind = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+            return builder.call(function, [pointer])
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
-        kind = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
-        wait = cgutils.get_or_insert_function(builder.module, kind, "sem_wait")  # type: ignore[no-untyped-call]
-        return builder.call(wait, [pointer])
+        return types.int32(types.int64), generate
 
-    return types.int32(types.int64), generate
+    return call
+
+
+_sem_wait, _sem_trywait = _semaphore_call("sem_wait"), _semaphore_call("sem_trywait")
+
+
+@compiled
+def wait_for_order(semaphore: int) -> None:
+    """Awake for some hundred microseconds, in which the next layer may have one; then asleep."""
+    for _ in range(TRIES):
+        if _sem_trywait(semaphore) == 0:
+            return
+    while _sem_wait(semaphore) != 0:
+        pass  # a signal came first
 
 
 def _pointers(kind: Any) -> Any:
