@@ -69,11 +69,11 @@ def create_app() -> FastAPI:
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
     app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)
-    for each in (router, generation, traces, steps, sessions, exports):
+    for each in (router, generation, traces, sessions, steps, exports):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     sequences = Sequences(app.state.sessions)
     app.state.protocol = Protocol(registry, app.state.predictions, sequences)
-    for each in (oip.infers, oip.router):
+    for each in (oip.router, oip.infers):
         app.include_router(each, dependencies=[Depends(require_key)], responses=ERRORS)
     app.include_router(oip.health)
     include_direct(app, router, steps, oip.infers)
