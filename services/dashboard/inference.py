@@ -6,7 +6,7 @@ import httpx
 from fastapi import Request
 
 from services.dashboard.access import COOKIE
-from services.http.auth import LOGIN
+from services.http.keys import LOGIN
 from shared.config import get_settings
 
 TIMEOUT_S = 60.0

@@ -18,6 +18,8 @@ from shared.scopes import EVERY_SCOPE, Scope
 
 REMEMBERED_S = 5.0  # also how long a revoked key may still work
 MOST_REMEMBERED = 10_000
+LOGIN = "Login"
+"""The scheme with which the dashboard hands on who is logged in there, as only it knows the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,25 @@ class Keyring:
         """Whether there are no keys at all. Once there was one, never again in this process."""
         if get_settings().api_keys or self._has_keys:
             return False
-        now = time.monotonic()
-        if self._looked_at is None or now - self._looked_at >= REMEMBERED_S:
+        if not self._has_looked():
+            now = time.monotonic()
             self._look()
             self._looked_at = now
         return not self._has_keys
+
+    def _has_looked(self) -> bool:
+        """Whether the last look at the database still holds."""
+        return self._looked_at is not None and time.monotonic() - self._looked_at < REMEMBERED_S
+
+    def remembered(self, scheme: str, secret: str) -> Caller | None:
+        """Who holds this secret, from memory alone; None where the database has to be asked."""
+        if not (get_settings().api_keys or self._has_keys):
+            return ANYONE if self._has_looked() else None
+        if scheme == LOGIN:
+            return self._in_memory("login", digest_of(secret))
+        if scheme.lower() != "bearer":
+            return None
+        return _of_settings(secret) or self._in_memory("key", digest_of(secret))
 
     def caller(self, secret: str) -> Caller:
         """Who holds this secret.
@@ -71,11 +87,11 @@ class Keyring:
         Raises:
             KeyRefused: nobody, or the key has ended.
         """
-        return _of_settings(secret) or self._remembered("key", secret, _by_key)
+        return _of_settings(secret) or self._looked_up("key", secret, _by_key)
 
     def visitor(self, token: str) -> Caller:
         """Who logged in to the dashboard and got this token; raises `KeyRefused` as well."""
-        return self._remembered("login", token, _by_login)
+        return self._looked_up("login", token, _by_login)
 
     def log_in(self, caller: Caller, lasts_s: float) -> str:
         """A token that is good for so long, and no longer than its key."""
@@ -99,10 +115,14 @@ class Keyring:
                 raise
             # what was true before the database went away: it alone could have told otherwise
 
-    def _remembered(self, kind: str, secret: str, find: Callable[[str], Caller]) -> Caller:
-        digest = digest_of(secret)
+    def _in_memory(self, kind: str, digest: str) -> Caller | None:
         until, caller = self._known.get(f"{kind} {digest}", (0.0, ANYONE))
-        if time.monotonic() >= until or has_ended(caller):
+        return None if time.monotonic() >= until or has_ended(caller) else caller
+
+    def _looked_up(self, kind: str, secret: str, find: Callable[[str], Caller]) -> Caller:
+        digest = digest_of(secret)
+        caller = self._in_memory(kind, digest)
+        if caller is None:
             caller = find(digest)
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()

@@ -5,7 +5,6 @@ import time
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.http.errors import answer_at, unexpected
@@ -19,17 +18,18 @@ LATENCY = Histogram(
     "unroll_http_request_seconds", "Time to the end of the answer", ["service", "route"]
 )
 QUIET = ("/healthz", "/readyz", "/metrics", "/v2/health", "/static", "/ui")
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "content-security-policy": (
-        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-        "form-action 'self'"
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        b"form-action 'self'",
     ),
-}
+]
 
 
 class RequestMiddleware:
@@ -53,7 +53,7 @@ class RequestMiddleware:
             nonlocal status, has_answered
             if message["type"] == "http.response.start":
                 status, has_answered = message["status"], True
-                add_headers(MutableHeaders(scope=message), request_id)
+                add_headers(message, request_id)
             await send(message)
 
         try:
@@ -81,7 +81,9 @@ class RequestMiddleware:
             )
 
 
-def add_headers(headers: MutableHeaders, request_id: str) -> None:
-    headers["x-request-id"] = request_id
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+def add_headers(message: Message, request_id: str) -> None:
+    """Those that an answer has not set itself, and the id."""
+    headers = list(message.get("headers", ()))
+    own = {name for name, _ in headers}
+    headers += [header for header in HEADERS if header[0] not in own]
+    message["headers"] = [*headers, (b"x-request-id", request_id.encode())]

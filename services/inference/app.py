@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from services.http.auth import require_key
+from services.http.direct import include_direct
 from services.http.errors import RESPONSES
 from services.http.health import health_router
 from services.http.layers import add_layers
@@ -25,11 +27,15 @@ from services.inference.registry import Registry
 from services.inference.router import router
 from services.inference.sessions.engine import Sessions
 from services.inference.sessions.router import router as sessions
+from services.inference.sessions.router import steps
 from services.inference.sessions.store import SessionStore
 from services.inference.traces import router as traces
 from shared.config import get_settings
 from shared.nn.kernels.ready import warm_up
 from shared.scopes import Scope
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Of the framework, which looks for its receivers at each request; /metrics has counts and times."""
 
 
 @asynccontextmanager
@@ -55,6 +61,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
     )
     registry = Registry(get_settings().model_cache_bytes)
     app.state.registry = registry
@@ -62,12 +69,14 @@ def create_app() -> FastAPI:
     app.state.sessions = Sessions(registry, SessionStore(), get_settings().max_waiting_requests)
     app.state.predictions = Predictions(get_settings().max_waiting_requests)
     app.state.room = Room(get_settings().max_waiting_requests)
-    for each in (router, generation, traces, sessions, exports):
+    for each in (router, generation, traces, sessions, steps, exports):
         app.include_router(each, dependencies=[Depends(require_key)], responses=RESPONSES)
     sequences = Sequences(app.state.sessions)
     app.state.protocol = Protocol(registry, app.state.predictions, sequences)
-    app.include_router(oip.router, dependencies=[Depends(require_key)], responses=ERRORS)
+    for each in (oip.router, oip.infers):
+        app.include_router(each, dependencies=[Depends(require_key)], responses=ERRORS)
     app.include_router(oip.health)
+    include_direct(app, router, steps, oip.infers)
     app.include_router(health_router({"registry": registry.check}))
     add_layers(app, "inference", lambda method, path: Scope.INFER)
     return app

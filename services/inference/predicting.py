@@ -36,7 +36,7 @@ class Predictions:
 
     def __init__(self, max_waiting: int) -> None:
         self.batches: Batcher[Lane, list[Array], list[Array]] = Batcher(
-            _run_batch,
+            self._run_batch,
             max_waiting=max_waiting,
             max_cost=get_settings().max_predict_elements,
             cost=lambda arrays: sum(array.size for array in arrays),
@@ -74,6 +74,13 @@ class Predictions:
         }
         return [outputs[row] for row in range(len(arrays))]
 
+    def _run_batch(self, lane: Lane, requests: Sequence[list[Array]]) -> list[list[Array]]:
+        model, _ = lane
+        is_alone = self.batches.num_waiting <= len(requests)
+        arrays = [array for request in requests for array in request]
+        outputs = iter(run_all(model, arrays, is_alone=is_alone))
+        return [[next(outputs) for _ in request] for request in requests]
+
     async def _written(
         self, model: Loaded, inputs: Sequence[object], options: Options
     ) -> list[Answer]:
@@ -98,12 +105,6 @@ def encoded(model: Loaded, inputs: Sequence[object]) -> list[Array]:
 
 def _described(model: Loaded, outputs: Sequence[Array]) -> list[Answer]:
     return [model.encoding.describe(output) for output in outputs]
-
-
-def _run_batch(lane: Lane, requests: Sequence[list[Array]]) -> list[list[Array]]:
-    model, _ = lane
-    outputs = iter(run_all(model, [array for request in requests for array in request]))
-    return [[next(outputs) for _ in request] for request in requests]
 
 
 def _write(

@@ -21,6 +21,7 @@ from shared.cores import num_cores
 from shared.data.batching import lengths_of, pad
 from shared.data.encoding import InvalidInput
 from shared.jobs.errors import InvalidSpec, TooLarge
+from shared.nn.kernels.spare import second_core
 from shared.nn.network import Network
 
 Array = NDArray[Any]
@@ -91,10 +92,19 @@ def encode_at(model: Loaded, raw: object, place: str) -> Array:
 
 
 @contextmanager
-def forward_pass() -> Iterator[None]:
-    """For the time of a pass through a network; no more at once than there are cores."""
+def forward_pass(*, is_alone: bool = False) -> Iterator[None]:
+    """For the time of a pass through a network; no more at once than there are cores.
+
+    One that `is_alone` takes a second core, where no other pass has it.
+    """
     with _running, torch.inference_mode():
-        yield
+        is_spare = is_alone and _running.acquire(blocking=False)
+        try:
+            with second_core(is_spare):
+                yield
+        finally:
+            if is_spare:
+                _running.release()
 
 
 def check_size(arrays: Sequence[Array]) -> None:
@@ -116,29 +126,34 @@ def by_length(arrays: Sequence[Array], *, mixed: bool = True) -> Iterator[list[i
             yield rows[start : start + MAX_BATCH]
 
 
-def run_all(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
+def run_all(model: Loaded, arrays: Sequence[Array], *, is_alone: bool = False) -> list[Array]:
     """As `run`, in as many batches as they need, similar lengths together."""
     outputs: dict[int, Array] = {}
     for rows in by_length(arrays):
-        outputs |= zip(rows, run(model, [arrays[row] for row in rows]), strict=True)
+        outputs |= zip(
+            rows, run(model, [arrays[row] for row in rows], is_alone=is_alone), strict=True
+        )
     return [outputs[row] for row in range(len(arrays))]
 
 
-def run(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
-    """Activated outputs, one a sequence: (K,) or (T, K) without its padding."""
+def run(model: Loaded, arrays: Sequence[Array], *, is_alone: bool = False) -> list[Array]:
+    """Activated outputs, one a sequence: (K,) or (T, K) without its padding.
+
+    Where a request `is_alone` in the service, a core lies idle that can read the half of a sequence.
+    """
     num_shares = min(CORES, len(arrays) // SHARE)
     if num_shares <= 1:
-        return _run_share(model, arrays)
+        return _run_share(model, arrays, is_alone=is_alone)
     ends = [len(arrays) * share // num_shares for share in range(num_shares + 1)]
     parts = [arrays[start:end] for start, end in pairwise(ends)]
     return [row for rows in _shares.map(partial(_run_share, model), parts) for row in rows]
 
 
-def _run_share(model: Loaded, arrays: Sequence[Array]) -> list[Array]:
+def _run_share(model: Loaded, arrays: Sequence[Array], *, is_alone: bool = False) -> list[Array]:
     x = torch.from_numpy(pad(list(arrays)))
     lengths_B = torch.from_numpy(lengths_of(list(arrays)))
     assert isinstance(model.network, Network)
-    with forward_pass():
+    with forward_pass(is_alone=is_alone):
         output, _ = model.network(x, lengths_B)
         activated = ACTIVATIONS[model.encoding.output_kind](output).numpy()
     if not model.encoding.per_step:

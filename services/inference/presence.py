@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 from anyio import CancelScope
@@ -22,6 +21,7 @@ Timeout = Annotated[
         description="Seconds after which the answer is of no use; 503 then, and the work is dropped",
     ),
 ]
+WATCHED_AFTER_S = 0.01  # what takes less time is done before its caller could be missed
 
 
 class CallerLeft(Exception):
@@ -38,24 +38,47 @@ async def answered(
     Raises:
         CallerLeft, DeadlineExceeded, and whatever `work` raises
     """
-    task, leaving = asyncio.create_task(work), asyncio.create_task(_has_left(request))
+    watch = _Watch(request)
     try:
-        done, _ = await asyncio.wait(
-            {task, leaving}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-        )
-        if task in done:
-            return task.result()
-        if leaving in done:
-            raise CallerLeft
-        raise DeadlineExceeded(timeout_s or 0)
+        async with asyncio.timeout(timeout_s) as deadline:
+            return await work
+    except TimeoutError as error:
+        if deadline.expired():
+            raise DeadlineExceeded(timeout_s or 0) from error
+        raise
+    except asyncio.CancelledError:
+        if watch.has_cancelled:
+            watch.task.uncancel()
+            raise CallerLeft from None
+        raise
     finally:
-        for each in (task, leaving):
-            each.cancel()
-        with suppress(asyncio.CancelledError):
-            await leaving
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # seen by nobody else where the caller has left
+        watch.end()
+
+
+class _Watch:
+    """Cancels the present task once its caller has left."""
+
+    def __init__(self, request: Request) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self.task, self.has_cancelled = task, False
+        self._request = request
+        self._watching: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(WATCHED_AFTER_S, self._begin)
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.has_cancelled = True
+        self.task.cancel()
 
 
 async def to_the_end(work: Callable[..., Result], *arguments: Any) -> Result:
@@ -67,8 +90,3 @@ async def to_the_end(work: Callable[..., Result], *arguments: Any) -> Result:
         with CancelScope(shield=True):  # a scope would cancel this wait again and again
             await asyncio.wait({task})
         raise
-
-
-async def _has_left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

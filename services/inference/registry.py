@@ -20,6 +20,7 @@ from shared.nn.checkpoint import unpack_network
 from shared.nn.checks import check
 from shared.nn.mappings import AnyNetwork
 from shared.nn.network import Network
+from shared.nn.steps.cells import lay_out
 from shared.nn.steps.network import CannotStep, Stepper
 
 Key = tuple[str, str, int, str]
@@ -45,8 +46,8 @@ class Loaded:
 
     @property
     def held_bytes(self) -> int:
-        """What it may take of memory: a network that is stepped has its weights in another order too."""
-        return self.num_bytes * 2 if isinstance(self.network, Network) else self.num_bytes
+        """What it may take of memory: weights lie in the order of compiled loops, too."""
+        return self.num_bytes * 2
 
     @cached_property
     def stepper(self) -> Stepper:
@@ -71,12 +72,20 @@ class Registry:
         self._meant: dict[Wish, tuple[float, Key]] = {}
 
     def peek(self, name: str, version: str = LATEST) -> Loaded | None:
-        """As `get`, from memory alone; None where that has to ask Postgres."""
-        found = self._meant.get((current_viewer(), name, version))
-        if found is None or time.monotonic() > found[0]:
-            return None
+        """As `get`, from memory alone; None where that has to ask Postgres.
+
+        One asks for all: whoever comes meanwhile gets what the name meant before.
+        """
+        wish = (current_viewer(), name, version)
         with self._lock:
-            return self._touch(found[1])
+            if wish not in self._meant:
+                return None
+            until, key = self._meant[wish]
+            now = time.monotonic()
+            if now > until:
+                self._meant[wish] = (now + self.lookup_s, key)
+                return None
+            return self._touch(key)
 
     def get(self, name: str, version: str = LATEST) -> Loaded:
         """The version that is published now under this name.
@@ -86,19 +95,27 @@ class Registry:
             FailedChecks: the version is kept, but not served.
             CorruptBlob: its stored bytes are damaged.
         """
+        wish = (current_viewer(), name, version)
+        try:
+            found, key = self._found(name, version)
+        except BaseException:
+            with self._lock:
+                self._meant.pop(wish, None)
+            raise
+        self._note(wish, key)
+        return found
+
+    def _found(self, name: str, version: str) -> tuple[Loaded, Key]:
         while True:
             with transaction() as db:
                 row = ModelStore(db).version(name, version)
             if row.checks.get("status") == FAILED:
                 raise FailedChecks(row.name, row.version, row.checks["reason"])
             try:
-                found = self._get(row)
+                return self._get(row), _key(row)
             except FailedChecks:
                 if version != LATEST:
                     raise  # else an older one is the newest of those that are served
-            else:
-                self._note((current_viewer(), name, version), _key(row))
-                return found
 
     def _get(self, row: ModelVersionRow) -> Loaded:
         key = _key(row)
@@ -168,6 +185,7 @@ def load(row: ModelVersionRow) -> Loaded:
     network.requires_grad_(False)
     if row.checks.get("status") == PENDING:
         complete_checks(row, network)
+    lay_out(network)
     encoding = Encoding.model_validate(row.encoding)
     return Loaded(
         owner=row.owner,

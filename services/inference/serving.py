@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from services.http.direct import CALLER_LEFT
 from services.http.json import json_response
 from services.inference.presence import CallerLeft, answered
 from services.inference.registry import Loaded, Registry
 
 Body = TypeVar("Body")
-CALLER_LEFT = 499  # nobody reads it; the count of requests has it
 
 
 async def model_of(request: Request, name: str, version: str) -> Loaded:

@@ -123,6 +123,15 @@ def category_of(raw: object) -> str:
 
 def grid(raw: Sequence[Any], path: str = "") -> Floats:
     """Equally long lists of numbers as float64[T, F]; raises InvalidInput where one differs."""
+    if set(map(type, raw)) != {list} or len(set(map(len, raw))) > 1 or not raw[0]:
+        _check_rows(raw, path)
+    flat = _plain_numbers(chain.from_iterable(raw))
+    if flat is None:
+        return np.stack([numbers(row, f"{path}[{index}]") for index, row in enumerate(raw)])
+    return flat.reshape(len(raw), -1)
+
+
+def _check_rows(raw: Sequence[Any], path: str) -> None:
     for index, row in enumerate(raw):
         here = f"{path}[{index}]"
         if not is_list(row):
@@ -133,10 +142,6 @@ def grid(raw: Sequence[Any], path: str = "") -> Floats:
             raise InvalidInput(
                 f"ragged features: {len(row)} numbers where the first step has {len(raw[0])}", here
             )
-    flat = _plain_numbers(chain.from_iterable(raw))
-    if flat is None:
-        return np.stack([numbers(row, f"{path}[{index}]") for index, row in enumerate(raw)])
-    return flat.reshape(len(raw), -1)
 
 
 def numbers(raw: Sequence[object], path: str = "") -> Floats:
@@ -166,7 +171,7 @@ def _plain_numbers(raw: Iterable[object]) -> Floats | None:
     if not set(map(type, items)) <= {int, float}:
         return None
     try:
-        flat = np.array(items, dtype=np.float64)
+        flat = np.fromiter(items, np.float64, len(items))
     except OverflowError:  # an integer past the range of doubles
         return None
     return flat if _all_usable(flat) else None

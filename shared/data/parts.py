@@ -38,15 +38,23 @@ class Scaled(Frozen):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @cached_property
+    def mean_array(self) -> Floats:
+        return np.asarray(self.mean)
+
+    @cached_property
+    def std_array(self) -> Floats:
+        return np.asarray(self.std)
+
     def normalise(self, values: Array) -> NDArray[np.float32]:
         """Original units to float32 of the same shape [..., size]."""
-        scaled: Floats = (values - np.asarray(self.mean)) / np.asarray(self.std)
+        scaled: Floats = (values - self.mean_array) / self.std_array
         # a value far outside the train split must not become an infinity
         return np.clip(scaled, _FLOAT32.min, _FLOAT32.max).astype(np.float32)
 
     def restore(self, values: Array) -> Floats:
         """Normalised [..., size] to float64 in original units."""
-        restored: Floats = values.astype(np.float64) * np.asarray(self.std) + np.asarray(self.mean)
+        restored: Floats = values.astype(np.float64) * self.std_array + self.mean_array
         return restored
 
     def restore_json(self, values: Array) -> list[Any]:

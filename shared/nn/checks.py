@@ -20,6 +20,7 @@ from shared.nn.mappings import AnyNetwork
 from shared.nn.network import Network
 from shared.nn.spec import Mapping, Shape
 from shared.nn.stack import Stack, StackState
+from shared.nn.steps.cells import lay_out
 from shared.nn.trace import trace
 
 STEPS = 32
@@ -71,10 +72,17 @@ class Checks:
 
 @torch.inference_mode()
 def check(network: AnyNetwork) -> Checks:
-    """Run a network, which has to be on the CPU and in evaluation mode, on made-up inputs."""
+    """Run a network, which has to be on the CPU and in evaluation mode, on made-up inputs.
+
+    It is laid out for compiled loops afterwards, as it is served.
+    """
     x, lengths_B = sample(network.shape)
     differences = [*_differences(network, x, lengths_B)]
     output = serve(network, x, lengths_B)
+    lay_out(network)
+    if differences and isinstance(network, Network):
+        laid_out = serve(network, x, lengths_B)
+        differences.append(float((laid_out - output).abs().max()) / _scale(output))
     is_finite = bool(output.isfinite().all()) and all(map(math.isfinite, differences))
     return Checks(
         max_difference=max(differences, default=None) if is_finite else None,

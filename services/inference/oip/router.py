@@ -57,6 +57,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+infers = APIRouter(prefix="/v2", tags=["open inference protocol"])
 health = APIRouter(prefix="/v2/health", tags=["open inference protocol"])
 
 
@@ -163,13 +164,13 @@ def _ready(request: Request, name: str, version: str) -> ModelReadyView:
     return ModelReadyView(name=name, ready=True)
 
 
-@router.post(f"{MODEL}/infer", response_class=Response, responses=INFERRED, openapi_extra=INFER)
+@infers.post(f"{MODEL}/infer", response_class=Response, responses=INFERRED, openapi_extra=INFER)
 async def infer(name: str, request: Request) -> Response:
     """Call the newest version with tensors, as JSON or in binary."""
     return await _infer(request, name, LATEST)
 
 
-@router.post(f"{VERSION}/infer", response_class=Response, responses=INFERRED, openapi_extra=INFER)
+@infers.post(f"{VERSION}/infer", response_class=Response, responses=INFERRED, openapi_extra=INFER)
 async def infer_version(name: str, version: str, request: Request) -> Response:
     """Call one version with tensors, as JSON or in binary."""
     return await _infer(request, name, version)

@@ -29,6 +29,8 @@ EXISTS = {**NOT_FOUND, **CONFLICT, **GONE}
 NOTHING = CreateRequest()
 Wish = Annotated[CreateRequest, Body()]
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=FastRoute)
+steps = APIRouter(prefix="/v1", tags=["sessions"], route_class=FastRoute)
+"""Called once for every element of every sequence."""
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -58,7 +60,7 @@ def show_session(session_id: str, request: Request) -> SessionView:
     return session_view(sessions_of(request).get(session_id))
 
 
-@router.post("/sessions/{session_id}/step", response_model=StepView, responses=EXISTS)
+@steps.post("/sessions/{session_id}/step", response_model=StepView, responses=EXISTS)
 async def step_session(
     session_id: str, body: StepRequest, request: Request, timeout_s: Timeout = None
 ) -> Response:

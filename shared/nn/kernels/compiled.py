@@ -42,7 +42,8 @@ def compiled(loop: Loop) -> Loop:
 
 
 @cache
-def _torch_library() -> ctypes.CDLL:
+def torch_library() -> ctypes.CDLL:
+    """torch's code for the CPU, with the BLAS and the OpenMP that it uses."""
     folder = Path(torch.__file__).parent / "lib"
     return ctypes.CDLL(str(next(folder.glob("*torch_cpu.*"))))
 
@@ -54,7 +55,7 @@ def gemm_address(dtype: torch.dtype) -> int:
     Raises:
         AttributeError: torch's library does not export one.
     """
-    address = ctypes.cast(getattr(_torch_library(), GEMM[dtype]), ctypes.c_void_p).value
+    address = ctypes.cast(getattr(torch_library(), GEMM[dtype]), ctypes.c_void_p).value
     assert address is not None
     return address
 
@@ -214,7 +215,7 @@ def over_rows(loop: Callable[[int, int], None], num_rows: int) -> None:
     if shares <= 1 or os.getpid() != _THREADS_OF:
         loop(0, num_rows)
         return
-    library, failures = _torch_library(), []
+    library, failures = torch_library(), []
     ends = [num_rows * share // shares for share in range(shares + 1)]
     taken = iter(range(shares))  # OpenMP may start fewer threads than it is asked for
 

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from shared.nn.cells.base import Cell
+from shared.nn.cells.base import Cell, Loop
 from shared.nn.kernels.limits import has_compiler
 from shared.nn.spec import (
     ElmanSpec,
@@ -63,22 +64,26 @@ class CellStep:
         self.num_gates, self.hidden_size = cell.num_gates, cell.hidden_size
         self.num_states, self.products = cell.num_states, cell.products
         self.layer_norm = cell.options.layer_norm
-        self.weights: dict[str, Array] = {
-            name: parameter.detach().numpy() for name, parameter in cell.named_parameters()
-        }
+        self.weights = weights_of(cell)
         ends = np.cumsum([gates * self.hidden_size for gates in self.products])
         self.rows = [
             slice(end - g * self.hidden_size, end)
             for end, g in zip(ends, self.products, strict=True)
         ]
         self.equation = EQUATIONS[type(self.spec)]
-        self.loop = None if self.layer_norm else _loop_of(self.spec, self.weights)
+        self.loop = cell.loop or loop_of(cell)
 
-    def __call__(self, x_BI: Array, state: State) -> State:
-        """The state after one more input."""
-        if self.loop is not None and len(x_BI) <= MAX_LOOP_ROWS:
-            return self.loop(x_BI, state)
-        return self.equation(self, self.input_share(x_BI), state)
+    def __call__(self, x_BI: Array, state: State, after: State) -> None:
+        """Write the state after one more input."""
+        if self.loop is not None and len(x_BI) == 1:
+            self.loop(x_BI, state, after)
+        elif self.loop is not None and len(x_BI) <= MAX_LOOP_ROWS:
+            rows = tuple(map(np.ascontiguousarray, state))
+            room = tuple(map(np.empty_like, rows))
+            self.loop(np.ascontiguousarray(x_BI), rows, room)
+            _copy(room, after)
+        else:
+            _copy(self.equation(self, self.input_share(x_BI), state), after)
 
     def input_share(self, x_BI: Array) -> Array:
         """What the input gives to each gate (B, G)."""
@@ -107,15 +112,33 @@ class CellStep:
         return [z_BG[:, start : start + size] for start in range(0, z_BG.shape[1], size)]
 
 
-def _loop_of(spec: Any, weights: dict[str, Array]) -> Callable[[Array, State], State] | None:
-    """What computes a few rows fastest, where numba is there and knows the cell."""
-    if not has_compiler():
+def _copy(state: State, after: State) -> None:
+    for from_BH, to_BH in zip(state, after, strict=True):
+        to_BH[:] = from_BH
+
+
+def lay_out(network: nn.Module) -> None:
+    """Let a network read sequences that come alone in compiled loops; its weights must not change any
+    more, and take as much memory again."""
+    for cell in network.modules():
+        if isinstance(cell, Cell):
+            cell.loop = loop_of(cell)
+
+
+def loop_of(cell: Cell) -> Loop | None:
+    """What reads a few rows, or one sequence, the fastest, where numba is there and knows the cell."""
+    spec, weights = cast(Any, cell.spec), weights_of(cell)
+    if cell.options.layer_norm or not has_compiler():
         return None
     from shared.nn.kernels.steps_compiled import GruLoop, LstmLoop  # numba takes a second
 
     if isinstance(spec, LstmSpec):
         return LstmLoop(weights)
     return GruLoop(weights) if isinstance(spec, GruSpec) and spec.reset_after else None
+
+
+def weights_of(cell: Cell) -> dict[str, Array]:
+    return {name: parameter.detach().numpy() for name, parameter in cell.named_parameters()}
 
 
 def _elman(cell: CellStep, x_BG: Array, state: State) -> State:

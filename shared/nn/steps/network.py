@@ -36,14 +36,15 @@ class Stepper:
         assert isinstance(stack, Stack)
         self.residual = stack.residual
         self.embedding = _table(network.embedding)
-        self.weight_KD, self.bias_K = (_array(each) for each in network.head.parameters())
+        weight_KD, self.bias_K = (_array(each) for each in network.head.parameters())
+        self.weight_DK = np.ascontiguousarray(weight_KD.T)
         self.cells = [CellStep(_only_cell(layer)) for layer in stack.layers]
         self.pool = pool_step(network.pool, network.spec.output_size)
         sizes = [cell.hidden_size for cell in self.cells for _ in range(cell.num_states)]
         ends = np.cumsum([*sizes, self.pool.num_kept]).tolist()
         self._parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
         self.state_size: int = ends[-1]
-        self.dtype = self.weight_KD.dtype
+        self.dtype = self.bias_K.dtype
 
     def initial_state(self, num_rows: int = 1) -> Array:
         """(B, S) before the first element."""
@@ -63,13 +64,14 @@ class Stepper:
         )
         for index, cell in enumerate(self.cells):
             places = [next(parts) for _ in range(cell.num_states)]
-            state: State = cell(below, tuple(state_BS[:, place] for place in places))
-            for place, part_BH in zip(places, state, strict=True):
-                after_BS[:, place] = part_BH
-            below = state[0] + below if self.residual and index else state[0]
+            after: State = tuple([after_BS[:, place] for place in places])
+            cell(below, tuple([state_BS[:, place] for place in places]), after)
+            below = after[0] + below if self.residual and index else after[0]
         kept = next(parts)
         read_BD, after_BS[:, kept] = self.pool(below, state_BS[:, kept])
-        return read_BD @ self.weight_KD.T + self.bias_K, after_BS
+        output_BK: Array = read_BD @ self.weight_DK
+        output_BK += self.bias_K
+        return output_BK, after_BS
 
     def run(self, sequences: Sequence[Array], state_BS: Array) -> tuple[list[Array], Array]:
         """Outputs (T, K) of each sequence, which go on from a row of the state each; the states then.

@@ -143,6 +143,20 @@ def test_wrong_keys_and_logins_count_for_their_address(seeded: None, keyed: Test
     assert statuses(keyed, "first", 1) == [200]
 
 
+def test_a_process_takes_a_fiftieth_of_the_tokens_at_once_and_uses_them_up(seeded: None) -> None:
+    with settings(rate_limit_per_s="0.01", rate_limit_burst="100"):
+        first, second = rates.RateLimiter(), rates.RateLimiter()
+        kept = [first.take_kept("me")]
+        first.take("me")
+        kept += [first.take_kept("me"), first.take_kept("me"), second.take_kept("me")]
+        for _ in range(98):
+            second.take("me")
+        with pytest.raises(rates.TooOften):
+            second.take("me")
+
+    assert kept == [False, True, False, False]
+
+
 def test_tokens_come_back_with_time(seeded: None) -> None:
     def answers(status: int) -> bool:
         return bool(client.get("/v1/cells").status_code == status)

@@ -84,7 +84,24 @@ def test_which_version_a_name_means_is_remembered_for_a_moment(
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 601)
     assert registry.peek("net") is None
-    assert registry.get("net").version == 2
+    assert registry.peek("net") is loaded  # while the first one asks
+    second = registry.get("net")
+    assert second.version == 2
+    assert registry.peek("net") is second
+
+
+def test_a_name_that_was_looked_up_in_vain_means_nothing_any_more(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("net", "tags")
+    registry = Registry(2**30, lookup_s=600)
+    registry.get("net")
+    with transaction() as db:
+        ModelStore(db).delete_version("net", 1)
+    with pytest.raises(ModelNotFound):
+        registry.get("net")
+
+    assert registry.peek("net") is None
 
 
 def test_a_model_that_is_published_after_a_404_is_served(client: TestClient) -> None:
