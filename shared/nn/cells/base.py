@@ -203,10 +203,10 @@ class Cell(nn.Module, ABC):
 
 
 def _one_by_one(loop: Loop, x_BTI: Tensor, state: State) -> tuple[Tensor, State]:
-    rows = zip(x_BTI.numpy(), *(each_BH.numpy() for each_BH in state), strict=True)
+    arrays = [np.ascontiguousarray(each.numpy()) for each in (x_BTI, *state)]
+    rows = zip(*arrays, strict=True)
     outputs, after = zip(
-        *(loop.sequence(np.ascontiguousarray(x_TI), tuple(state)) for x_TI, *state in rows),
-        strict=True,
+        *(loop.sequence(x_TI, tuple(state_H)) for x_TI, *state_H in rows), strict=True
     )
     states = (torch.from_numpy(np.stack(each)) for each in zip(*after, strict=True))
     return torch.from_numpy(np.stack(outputs)), tuple(states)

@@ -1,6 +1,7 @@
 """A lock around numba's cache on disk, which has none. Knows no loop."""
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,18 @@ def share_cache(dispatcher: Any) -> None:
     path = Path(cache.cache_path, f"{cache._impl.filename_base}.lock")
     cache.load_overload = _locked(path, fcntl.LOCK_SH, cache.load_overload)
     cache.save_overload = _locked(path, fcntl.LOCK_EX, cache.save_overload)
+
+
+@contextmanager
+def first_at(dispatcher: Any, name: str) -> Iterator[bool]:
+    """Within, no other process is at what this names; False where one is. Where nothing can be kept on
+    disk, everybody is the first."""
+    folder = getattr(dispatcher._cache, "cache_path", None)
+    try:
+        with _held(Path(folder or os.devnull, f"{name}.turn"), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield True
+    except BlockingIOError:
+        yield False
 
 
 def _locked(path: Path, how: int, work: Callable[..., Any]) -> Callable[..., Any]:

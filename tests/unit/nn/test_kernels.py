@@ -16,7 +16,7 @@ from torch.autograd import gradcheck
 
 from shared.nn.cells.base import CellOptions
 from shared.nn.cells.registry import build_cell
-from shared.nn.kernels import gru_compiled, lstm_compiled, lstm_norm_compiled, ready
+from shared.nn.kernels import compiled, gru_compiled, lstm_compiled, lstm_norm_compiled, ready
 from shared.nn.kernels.elman import ElmanSequence, run_elman
 from shared.nn.kernels.gru import ResetAfter, ResetBefore
 from shared.nn.kernels.jordan import JordanSequence
@@ -215,6 +215,27 @@ def test_a_process_that_is_to_end_begins_no_compilation(monkeypatch: pytest.Monk
     warm_up(enough)
 
     assert begun == []
+
+
+def test_processes_share_what_there_is_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    enough = threading.Event()
+    modules = (lstm_compiled, lstm_norm_compiled, gru_compiled)
+    others = [ready.first_at(compiled.add_product, each.__name__) for each in modules[:2]]
+    for loops in modules:
+        monkeypatch.setattr(loops, "warm", lambda name=loops.__name__: order.append(name))
+
+    def gone(_: float) -> bool:
+        """The wait for what another process is at: it is through."""
+        others.pop(0).__exit__(None, None, None)
+        return False
+
+    monkeypatch.setattr(enough, "wait", gone)
+    for other in others:
+        assert other.__enter__()
+    warm_up(enough)
+
+    assert order == [each.__name__ for each in (gru_compiled, lstm_compiled, lstm_norm_compiled)]
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
