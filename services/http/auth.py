@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.http.errors import AWAY, away, refusal
-from services.http.keys import ANYONE, LOGIN, Caller, KeyRefused, Keyring
+from services.http.keys import Caller, KeyRefused, Keyring
 from services.http.rates import RateLimiter, TooOften
 from shared.config import is_loopback
 from shared.db.viewer import NOBODY, current_viewer, view_as
@@ -81,7 +81,7 @@ class KeyMiddleware:
 
     def _at_once(self, scope: Scope) -> Caller | None:
         """Who asks, counted; None where the database or Valkey has to be asked."""
-        caller = self.keyring.remembered(*_secret_of(Headers(scope=scope)))
+        caller = self.keyring.remembered(*_secret_of(scope))
         if caller is None or not self.limiter.take_kept(caller.key_id or address_of(scope)):
             return None
         return caller
@@ -89,27 +89,17 @@ class KeyMiddleware:
     def _counted(self, scope: Scope) -> Caller:
         """Who asks; strangers are counted too, by their address."""
         try:
-            caller = self._caller(Headers(scope=scope))
+            caller = self.keyring.holder(*_secret_of(scope))
         except KeyRefused:
             self.limiter.take(address_of(scope))
             raise
         self.limiter.take(caller.key_id or address_of(scope))
         return caller
 
-    def _caller(self, headers: Headers) -> Caller:
-        if self.keyring.is_open():
-            return ANYONE
-        scheme, secret = _secret_of(headers)
-        if scheme == LOGIN and secret:
-            return self.keyring.visitor(secret)
-        if scheme.lower() != "bearer" or not secret:
-            raise KeyRefused("")
-        return self.keyring.caller(secret)
 
-
-def _secret_of(headers: Headers) -> tuple[str, str]:
+def _secret_of(scope: Scope) -> tuple[str, str]:
     """Scheme and secret, each perhaps empty."""
-    return get_authorization_scheme_param(headers.get("authorization"))
+    return get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
 
 
 def address_of(scope: Scope) -> str:

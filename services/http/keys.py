@@ -71,8 +71,18 @@ class Keyring:
         """Whether the last look at the database still holds."""
         return self._looked_at is not None and time.monotonic() - self._looked_at < REMEMBERED_S
 
+    def holder(self, scheme: str, secret: str) -> Caller:
+        """Who holds this secret, sent under a scheme of `Authorization`; raises `KeyRefused`."""
+        if self.is_open():
+            return ANYONE
+        if scheme == LOGIN and secret:
+            return self.visitor(secret)
+        if scheme.lower() != "bearer" or not secret:
+            raise KeyRefused("")
+        return self.caller(secret)
+
     def remembered(self, scheme: str, secret: str) -> Caller | None:
-        """Who holds this secret, from memory alone; None where the database has to be asked."""
+        """As `holder`, from memory alone; None where the database has to be asked."""
         if not (get_settings().api_keys or self._has_keys):
             return ANYONE if self._has_looked() else None
         if scheme == LOGIN:

@@ -46,6 +46,7 @@ def test_a_logged_in_person_can_cancel_and_download(open_page: OpenPage) -> None
     building.add_curves(job_id, 2)
     page = open_page(f"/jobs/{job_id}", is_live=False)
     log_in(page, KEY)
+    page.locator("html[data-ready]").wait_for()
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download every point as CSV").click()

@@ -93,6 +93,15 @@ def lstm_step(
 
 
 @compiled
+def _add_inputs(gemm: int, first: int, last: int, x: Any, for_x: Any, bias: Any, z: Any) -> None:
+    """What all steps of x (T, I) give to the gates of parts first to last, into z (P, T, N)."""
+    for part in range(first, last):
+        for t in range(x.shape[0]):
+            z[part, t, :] = bias[part]
+        add_product(gemm, False, for_x[part], x, z.dtype.type(1), z[part])
+
+
+@compiled
 def _lstm_walk(
     gemm: int,
     first: int,
@@ -111,10 +120,7 @@ def _lstm_walk(
     """Parts first to last of all steps of x (T, I): h (T, H), and c (2, H) of the last two, from c[0] and
     the h before (H); z (P, T, N) is room."""
     size = p.shape[2]
-    for part in range(first, last):
-        for t in range(x.shape[0]):
-            z[part, t, :] = bias[part]
-        add_product(gemm, False, for_x[part], x, z.dtype.type(1), z[part])
+    _add_inputs(gemm, first, last, x, for_x, bias, z)
     for t in range(x.shape[0]):
         wait_for(counts, first, last, t)
         for part in range(first, last):
@@ -169,10 +175,7 @@ def _gru_walk(
 ) -> None:
     """As `_lstm_walk`; `fed` (P, N) is room."""
     size = bias.shape[1] // 3
-    for part in range(first, last):
-        for t in range(x.shape[0]):
-            z[part, t, :] = bias[part]
-        add_product(gemm, False, for_x[part], x, z.dtype.type(1), z[part])
+    _add_inputs(gemm, first, last, x, for_x, bias, z)
     for t in range(x.shape[0]):
         wait_for(counts, first, last, t)
         old = h[t - 1] if t else before

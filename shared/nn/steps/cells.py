@@ -121,7 +121,7 @@ def lay_out(network: nn.Module) -> None:
     """Let a network read sequences that come alone in compiled loops; its weights must not change any
     more, and take as much memory again."""
     for cell in network.modules():
-        if isinstance(cell, Cell):
+        if isinstance(cell, Cell) and cell.loop is None:
             cell.loop = loop_of(cell)
 
 

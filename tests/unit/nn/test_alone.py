@@ -12,7 +12,7 @@ from shared.nn.kernels import steps_compiled
 from shared.nn.kernels.spare import has_second_core, second_core
 from shared.nn.network import Network
 from shared.nn.steps.cells import lay_out
-from tests.unit.nn.builders import CELLS, make_input, make_network, randomised
+from tests.unit.nn.builders import make_input, make_network, randomised
 
 LOOPS: list[dict[str, Any]] = [
     {"type": "lstm"},
@@ -56,7 +56,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("num_rows", [1, FEW_ROWS, FEW_ROWS + 1])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both directions"])
-@pytest.mark.parametrize("cell", CELLS, **NAMED)
+@pytest.mark.parametrize("cell", LOOPS, **NAMED)
 def test_a_few_sequences_give_what_they_gave_before_weights_were_laid_out(
     cell: dict[str, Any], bidirectional: bool, num_rows: int
 ) -> None:
